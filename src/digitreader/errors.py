@@ -1,0 +1,55 @@
+"""The errors a caller can meet. Each carries its text and the exit code of the command line."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the command line ends with."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    MISSING = 3
+    INTERRUPTED = 130
+
+
+class DigitReaderError(Exception):
+    """One clear line: what was expected, what came, what to do."""
+
+    exit_code: ExitCode = ExitCode.SOME_FAILED
+
+
+class SourceError(DigitReaderError):
+    """A picture could not be opened or decoded; other pictures still can."""
+
+
+class UsageError(DigitReaderError):
+    """An argument or setting makes no sense."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DataError(DigitReaderError):
+    """A dataset is missing, incomplete or not what its name says."""
+
+    exit_code = ExitCode.MISSING
+
+
+class ModelError(DigitReaderError):
+    """A model file is missing, corrupt or not one of ours."""
+
+    exit_code = ExitCode.MISSING
+
+
+class MissingExtraError(DigitReaderError):
+    """A part of the program needs an optional dependency that is not installed."""
+
+    exit_code = ExitCode.MISSING
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs the '{extra}' extra, which is not installed: "
+            f"pip install 'digitreader[{extra}]'"
+        )
