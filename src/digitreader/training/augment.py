@@ -1,0 +1,144 @@
+"""New digits from old: random small changes to a batch of training images.
+
+Every number is a bound; each image draws its own value uniformly within it. The same random
+generator gives the same batch, so a run can be repeated and resumed exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digitreader.errors import UsageError
+
+Images = NDArray[np.uint8]
+Augmentation = Callable[[Images, np.random.Generator], Images]
+
+SIZE = 28
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How far an image may be bent, and how its strokes may change."""
+
+    rotation: float = 0.0  # degrees, either way
+    shift: float = 0.0  # pixels, either way
+    zoom: float = 0.0  # share of the size, either way
+    shear: float = 0.0  # share of the height, either way
+    stretch: float = 0.0  # share of the width against the height, either way
+    elastic: float = 0.0  # pixels that the nodes of a 5×5 grid move (Simard et al. 2003, coarser)
+    thickness: float = 0.0  # pixels that a stroke's edge moves in or out
+    fading: float = 0.0  # share of the brightness that may go
+    noise: float = 0.0  # standard deviation in grey levels
+
+    def __call__(self, images: Images, rng: np.random.Generator) -> Images:
+        """Return changed copies: uint8 [N, 28, 28], ink bright."""
+        matrices = self._matrices(len(images), rng)  # [N, 2, 3]
+        grids = rng.uniform(-self.elastic, self.elastic, (len(images), 5, 5, 2))
+        edges = rng.uniform(-self.thickness, self.thickness, len(images))
+        out = np.empty_like(images)
+        for i, image in enumerate(images):
+            out[i] = _stroked(_bent(image, matrices[i], grids[i]), edges[i])
+        return self._lit(out, rng)
+
+    def _matrices(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """From output to input coordinates, about the middle of the image: [N, 2, 3]."""
+        angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation, n))
+        size = 1 + rng.uniform(-self.zoom, self.zoom, n)
+        stretch = np.sqrt(1 + rng.uniform(-self.stretch, self.stretch, n))
+        shear = rng.uniform(-self.shear, self.shear, n)
+        cos, sin = np.cos(angle), np.sin(angle)
+        a = np.stack([cos, -sin, sin, cos], 1).reshape(n, 2, 2)
+        a = a @ np.stack([np.ones(n), shear, np.zeros(n), np.ones(n)], 1).reshape(n, 2, 2)
+        a = a * np.stack([size * stretch, size / stretch], 1)[:, None, :]  # [N, 2, 2]
+        middle = np.full((2, 1), (SIZE - 1) / 2)
+        moved = rng.uniform(-self.shift, self.shift, (n, 2, 1))
+        return np.concatenate([a, middle + moved - a @ middle], axis=2)  # [N, 2, 3]
+
+    def _lit(self, images: Images, rng: np.random.Generator) -> Images:
+        if not (self.fading or self.noise):
+            return images
+        light = 1 - rng.uniform(0, self.fading, (len(images), 1, 1))
+        sigma = rng.uniform(0, self.noise, (len(images), 1, 1))
+        lit = images * light + rng.standard_normal(images.shape) * sigma
+        return np.clip(np.rint(lit), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Move by whole pixels, at most `pixels` either way: the cheapest change that helps."""
+
+    pixels: int
+
+    def __call__(self, images: Images, rng: np.random.Generator) -> Images:
+        """Return moved copies: uint8 [N, 28, 28]; what leaves the frame is lost."""
+        p = self.pixels
+        padded = np.pad(images, ((0, 0), (p, p), (p, p)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (SIZE, SIZE), axis=(1, 2))
+        dy, dx = rng.integers(0, 2 * p + 1, (2, len(images)))
+        moved: Images = windows[np.arange(len(images)), dy, dx]  # [N, 28, 28]
+        return moved
+
+
+def unchanged(images: Images, rng: np.random.Generator) -> Images:
+    """Return the images as they are."""
+    del rng
+    return images
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": unchanged,
+    "shift": Shift(2),
+    "classic": Warp(rotation=10, shift=2.8, zoom=0.1),
+    "strong": Warp(
+        rotation=15,
+        shift=2.5,
+        zoom=0.15,
+        shear=0.2,
+        stretch=0.25,
+        elastic=1.5,
+        thickness=1.0,
+        fading=0.4,
+        noise=12,
+    ),
+}
+
+
+def named(name: str) -> Augmentation:
+    """Return the augmentation of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in AUGMENTATIONS:
+        known = ", ".join(AUGMENTATIONS)
+        raise UsageError(f"no augmentation is called {name!r}; there are: {known}")
+    return AUGMENTATIONS[name]
+
+
+_ROWS, _COLUMNS = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+
+
+def _bent(image: Images, matrix: NDArray[np.float64], grid: NDArray[np.float64]) -> Images:
+    """Sample the image through one affine map and a smooth displacement."""
+    field = cv2.resize(grid.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    m = matrix.astype(np.float32)
+    x = m[0, 0] * _COLUMNS + m[0, 1] * _ROWS + m[0, 2] + field[..., 0]  # [28, 28]
+    y = m[1, 0] * _COLUMNS + m[1, 1] * _ROWS + m[1, 2] + field[..., 1]
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR), np.uint8)
+
+
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+
+
+def _stroked(image: Images, edge: float) -> Images:
+    """Move the edges of the strokes out (positive) or in, by up to a pixel."""
+    if not edge:
+        return image
+    changed = cv2.dilate(image, _CROSS) if edge > 0 else cv2.erode(image, _CROSS)
+    share = abs(edge) if edge > 0 else 0.6 * abs(edge)  # a whole pixel off both sides is the stroke
+    return np.asarray(cv2.addWeighted(image, 1 - share, changed, share, 0), np.uint8)

@@ -1,0 +1,101 @@
+"""From a Keras network to the one file that everything here reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from digitreader.classifier import Classifier, ModelCard
+from digitreader.errors import ModelError
+
+PARITY_TOLERANCE = 1e-3  # logits; float32 sums in another order differ by some 1e-5
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How close the exported file is to the network it came from."""
+
+    n: int
+    max_difference: float  # of any logit
+    agreement: float  # share of images given the same label
+
+    def __str__(self) -> str:
+        return (
+            f"ONNX against Keras on {self.n:,} images: largest difference of a logit "
+            f"{self.max_difference:.1e}, same label on {100 * self.agreement:.2f}%"
+        )
+
+
+def in_float32(network: keras.Model) -> keras.Model:
+    """Return a float32 copy of a network that was trained in mixed precision."""
+    config = network.get_config()
+    for layer in config["layers"]:
+        layer["config"]["dtype"] = "float32"
+    copy = keras.Model.from_config(config)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
+    """Write a float32 network as ONNX: glyphs, uint8 [N, 28, 28], in; logits, [N, K], out.
+
+    The card travels as the file's metadata. The file appears under its name only when whole.
+    """
+    glyphs = keras.Input((28, 28), dtype="uint8", name="glyphs")
+    images = keras.layers.Rescaling(1 / 255)(keras.layers.Reshape((28, 28, 1))(glyphs))
+    whole = keras.Model(glyphs, network(images))
+    whole(np.zeros((1, 28, 28), np.uint8))  # Keras exports only what has been called
+    with TemporaryDirectory(dir=path.parent) as folder:
+        draft = Path(folder) / "draft.onnx"
+        whole.export(str(draft), format="onnx", verbose=False)
+        model = onnx.load(str(draft))
+        _rename(model.graph, model.graph.input[0].name, "glyphs")
+        _rename(model.graph, model.graph.output[0].name, "logits")
+        onnx.helper.set_model_props(model, {"digitreader": json.dumps(card.as_dict())})
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, str(draft))
+        os.replace(draft, path)
+
+
+def check_parity(network: keras.Model, path: Path, images: NDArray[np.uint8]) -> Parity:
+    """Read the exported file back and compare it with the network on real images.
+
+    Raises:
+        ModelError: the two do not agree.
+    """
+    expected = logits_of(network, images)
+    got = Classifier.open(path).logits(images)
+    parity = Parity(
+        len(images),
+        float(np.abs(expected - got).max()),
+        float((expected.argmax(1) == got.argmax(1)).mean()),
+    )
+    if parity.max_difference > PARITY_TOLERANCE or parity.agreement < 1:
+        raise ModelError(f"{path} does not do what the network does; {parity}")
+    return parity
+
+
+def logits_of(network: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Run a Keras network on uint8 [N, 28, 28], ink bright: logits, float32 [N, K]."""
+    scaled = images[..., None].astype(np.float32) / 255  # [N, 28, 28, 1]
+    logits: Any = network.predict(scaled, batch_size=500, verbose=0)
+    return np.asarray(logits, np.float32)
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Give a value of the graph another name, wherever it is used."""
+    for value in [*graph.input, *graph.output, *graph.value_info]:
+        if value.name == old:
+            value.name = new
+    for node in graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]

@@ -1,0 +1,93 @@
+"""Numbers about predictions: how often right, how sure, and of what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """A model's results on a set of labelled digits.
+
+    `confusion` counts [true, predicted]. `interval` is the accuracy's 95% Wilson interval
+    (Wilson 1927), which stays within 0–1 however few the errors are; `loss` is the mean
+    negative log-likelihood in nats, with the half-width of its 95% interval.
+    """
+
+    n: int
+    accuracy: float
+    interval: tuple[float, float]
+    loss: float
+    loss_margin: float
+    confusion: NDArray[np.int64]
+    labels: tuple[str, ...]
+
+    @property
+    def per_class(self) -> list[dict[str, Any]]:
+        """Precision, recall, F1 and count of each class; 0 where nothing was predicted."""
+        rows = []
+        for i, label in enumerate(self.labels):
+            right = int(self.confusion[i, i])
+            support = int(self.confusion[i].sum())
+            predicted = int(self.confusion[:, i].sum())
+            precision = right / predicted if predicted else 0.0
+            recall = right / support if support else 0.0
+            f1 = 2 * right / (predicted + support) if right else 0.0
+            rows.append(
+                {
+                    "label": label,
+                    "precision": precision,
+                    "recall": recall,
+                    "f1": f1,
+                    "n": support,
+                }
+            )
+        return rows
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "n": self.n,
+            "errors": self.n - int(np.trace(self.confusion)),
+            "accuracy": self.accuracy,
+            "accuracy_95": list(self.interval),
+            "loss": self.loss,
+            "loss_95": [self.loss - self.loss_margin, self.loss + self.loss_margin],
+            "per_class": self.per_class,
+            "confusion": self.confusion.tolist(),
+        }
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        low, high = (100 * bound for bound in self.interval)
+        return (
+            f"accuracy: {100 * self.accuracy:.2f}% (95% interval {low:.2f}–{high:.2f}), "
+            f"loss: {self.loss:.4f} ± {self.loss_margin:.4f}, n = {self.n:,}"
+        )
+
+
+def score(
+    probabilities: NDArray[np.float32], targets: NDArray[np.int64], labels: tuple[str, ...]
+) -> Scores:
+    """Compare probabilities, float32 [N, K], with the right classes, int64 [N]."""
+    n, k = probabilities.shape
+    predicted = probabilities.argmax(axis=1)  # [N]
+    confusion = np.zeros((k, k), np.int64)
+    np.add.at(confusion, (targets, predicted), 1)
+    right = int(np.trace(confusion))
+    of_truth = probabilities[np.arange(n), targets].astype(np.float64)  # [N]
+    losses = -np.log(np.maximum(of_truth, np.finfo(np.float32).tiny))
+    margin = 1.96 * float(losses.std(ddof=1)) / sqrt(n) if n > 1 else float("inf")
+    return Scores(n, right / n, wilson(right, n), float(losses.mean()), margin, confusion, labels)
+
+
+def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the Wilson score interval of a share; z = 1.96 makes it 95%."""
+    share = right / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,335 @@
+"""One training run, from a recipe to a folder with a model in it.
+
+A run folder holds `recipe.json` (every knob, resolved), `history.csv` (a row per epoch),
+`last.keras` (where a killed run goes on), `best.keras` (the best epoch by validation, float32),
+`model.onnx` (that epoch, calibrated), `metrics.json`, `curves.png` and `confusion.png`.
+Every file appears under its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+import digitreader
+from digitreader.classifier import Classifier, ModelCard, softmax
+from digitreader.errors import DataError, UsageError
+from digitreader.training import augment, export, networks, plots
+from digitreader.training.calibrate import fit_temperature
+from digitreader.training.datasets import Dataset, Split, hold_out, load, one_hot, scaled
+from digitreader.training.metrics import Scores, score
+from digitreader.training.recipes import Recipe
+
+PARITY_IMAGES = 1000
+UNSURE_BELOW = 0.7  # calibrated confidence; issue by issue this becomes a stated risk
+
+Row = dict[str, float]
+Reporter = Callable[[int, int, Row], None]  # epoch, step, what Keras measured so far
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a training run leaves behind."""
+
+    folder: Path
+    history: list[Row]
+    validation: Scores
+    test: Scores | None
+    parity: export.Parity
+    seconds: float  # of training, without start-up and evaluation
+    interrupted: bool
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+    """An endless stream of training batches; batch i depends on the seed and on i alone.
+
+    So a run that was killed goes on with exactly the batches it would have seen.
+    """
+
+    def __init__(self, split: Split, classes: int, recipe: Recipe, first_epoch: int) -> None:
+        super().__init__()
+        self._split = split
+        self._targets = one_hot(split.targets, classes)  # [N, K]
+        self._augmented = augment.named(recipe.augment)
+        self._recipe = recipe
+        self._steps = _steps(split, recipe)
+        self._first = first_epoch * self._steps
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    @property
+    def num_batches(self) -> None:
+        """Endless: Keras is told the steps of an epoch instead."""
+        return
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return images, float32 [B, 28, 28, 1], and their one-hot labels, [B, K]."""
+        index += self._first
+        epoch, step = divmod(index, self._steps)
+        size = self._recipe.batch_size
+        picked = self._order_of(epoch)[step * size : (step + 1) * size]  # [B]
+        rng = np.random.default_rng((self._recipe.seed, 1, index))
+        return scaled(self._augmented(self._split.images[picked], rng)), self._targets[picked]
+
+    def _order_of(self, epoch: int) -> NDArray[np.int64]:
+        if self._order[0] != epoch:
+            rng = np.random.default_rng((self._recipe.seed, 0, epoch))
+            self._order = epoch, rng.permutation(len(self._split.targets))
+        return self._order[1]
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    data_dir: Path | None = None,
+    report: Reporter | None = None,
+) -> Run:
+    """Train by a recipe into a folder, or go on with the run that lies there.
+
+    Interrupting it (Ctrl-C) finishes the run with the best epoch so far.
+
+    Raises:
+        UsageError: the folder holds a run already and `resume` is not set, or holds none and
+            it is; or it was made by another recipe.
+        DataError: the dataset is missing or too small, or no epoch was finished.
+    """
+    recipe = _claimed(out, recipe.resolved(), resume)
+    dataset = load(recipe.dataset, data_dir)
+    kept, held = _split(dataset, recipe)
+    keras.utils.set_random_seed(recipe.seed)
+    keras.config.set_dtype_policy(
+        "mixed_bfloat16" if recipe.precision == "bfloat16" else "float32"
+    )
+    network, rows = _begun(out, recipe, kept) if resume else (None, [])
+    if network is None:
+        network = networks.build(recipe.network, len(dataset.labels))
+        _compile(network, recipe, _steps(kept, recipe))
+    batches = Batches(kept, len(dataset.labels), recipe, first_epoch=len(rows))
+    log = EpochLog(out, rows, recipe.patience, report)
+    interrupted = False
+    try:
+        if not log.finished(recipe.epochs):
+            network.fit(
+                batches,
+                steps_per_epoch=_steps(kept, recipe),
+                initial_epoch=len(rows),
+                epochs=recipe.epochs,
+                validation_data=(scaled(held.images), one_hot(held.targets, len(dataset.labels))),
+                validation_batch_size=500,
+                shuffle=False,  # the batches come shuffled
+                callbacks=[log],
+                verbose=0,
+            )
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        keras.config.set_dtype_policy("float32")
+    if not log.rows:
+        raise DataError(f"no epoch was finished: there is nothing to save in {out}")
+    return _finish(recipe, dataset, held, log, interrupted)
+
+
+class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Keeps the history, the best epoch and the place to go on from, and stops in time."""
+
+    def __init__(
+        self, folder: Path, rows: list[Row], patience: int, report: Reporter | None
+    ) -> None:
+        super().__init__()
+        self.folder = folder
+        self.rows = list(rows)
+        self._patience = patience
+        self._report = report
+        self._started = 0.0
+        self._epoch = 0
+
+    @property
+    def best(self) -> int:
+        """The epoch (from 0) with the highest validation accuracy; the later of equals."""
+        return max(range(len(self.rows)), key=lambda i: (self.rows[i]["val_accuracy"], i))
+
+    def finished(self, epochs: int) -> bool:
+        """Whether there is nothing left to train."""
+        return bool(self.rows) and (
+            len(self.rows) >= epochs or len(self.rows) - 1 - self.best >= self._patience
+        )
+
+    def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+        """Start the epoch's clock."""
+        self._epoch = epoch
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
+        """Report progress."""
+        if self._report is not None and logs is not None:
+            self._report(self._epoch, batch + 1, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
+        """Write everything down; `last.keras` comes last, for the rest follows from it."""
+        row = {"epoch": float(epoch + 1)}
+        row |= {name: float(value) for name, value in (logs or {}).items()}
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        row["seconds"] = time.perf_counter() - self._started
+        self.rows.append(row)
+        if self.best == epoch:
+            _save(export.in_float32(self.model), self.folder / "best.keras")
+        _write_history(self.rows, self.folder)
+        _save(self.model, self.folder / "last.keras")
+        self.model.stop_training = len(self.rows) - 1 - self.best >= self._patience
+
+
+def _claimed(out: Path, recipe: Recipe, resume: bool) -> Recipe:
+    """Make the folder this run's own, and return the recipe that holds in it."""
+    written = out / "recipe.json"
+    if resume:
+        if not written.exists():
+            raise UsageError(f"there is no run to resume in {out}: recipe.json is missing")
+        before = Recipe.from_dict(json.loads(written.read_text(encoding="utf-8")))
+        if before != recipe:
+            changed = [k for k, v in before.as_dict().items() if v != recipe.as_dict()[k]]
+            raise UsageError(
+                f"the run in {out} was started with another {', '.join(changed)}: "
+                "resume it with the same options"
+            )
+        return recipe
+    if written.exists():
+        raise UsageError(f"{out} holds a run already: add --resume, or choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    _write_text(written, json.dumps(recipe.as_dict(), indent=2) + "\n")
+    return recipe
+
+
+def _split(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
+    """Part the training images in those trained on and those held out."""
+    n = len(dataset.train.targets)
+    kept, held = hold_out(dataset.train, min(recipe.validation, n // 10), recipe.seed)
+    if len(kept.targets) < recipe.batch_size:
+        raise DataError(
+            f"{dataset.name} has {n} training images; expected at least {recipe.batch_size} "
+            "(one batch) beside the validation images: lower --batch-size"
+        )
+    return kept, held
+
+
+def _compile(network: keras.Model, recipe: Recipe, steps: int) -> None:
+    network.compile(
+        _optimizer(recipe, steps),
+        keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=recipe.label_smoothing
+        ),
+        metrics=["accuracy"],
+    )
+
+
+def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    total = steps * recipe.epochs
+    warm = round(recipe.warm_up * total)
+    rate: Any = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warm else rate, max(1, total - warm), warmup_target=rate, warmup_steps=warm
+        )
+    if recipe.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+
+
+def _finish(
+    recipe: Recipe, dataset: Dataset, held: Split, log: EpochLog, interrupted: bool
+) -> Run:
+    """Turn the best epoch into a calibrated, checked model, and write the results."""
+    out = log.folder
+    network = keras.saving.load_model(out / "best.keras")
+    logits = export.logits_of(network, held.images)  # [V, K]
+    temperature = fit_temperature(logits, held.targets)
+    validation = score(softmax(logits / np.float32(temperature)), held.targets, dataset.labels)
+    seconds = sum(row["seconds"] for row in log.rows)
+    trained = {
+        "recipe": recipe.as_dict(),
+        "epochs_run": len(log.rows),
+        "best_epoch": log.best + 1,
+        "seconds": round(seconds, 1),
+        "validation": {"n": validation.n, "accuracy": validation.accuracy},
+        "digitreader": digitreader.__version__,
+    }
+    card = ModelCard(out.name, dataset.labels, temperature, UNSURE_BELOW, trained=trained)
+    export.write_onnx(network, out / "model.onnx", card)
+    measured = dataset.test or held
+    parity = export.check_parity(network, out / "model.onnx", measured.images[:PARITY_IMAGES])
+    test = dataset.test and _scored(out / "model.onnx", dataset.test, dataset.labels)
+    metrics = {
+        **trained,
+        "parameters": network.count_params(),
+        "temperature": temperature,
+        "parity": {
+            "n": parity.n,
+            "max_difference": parity.max_difference,
+            "agreement": parity.agreement,
+        },
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "keras": f"{keras.__version__} on {keras.backend.backend()}",
+        "interrupted": interrupted,
+        "validation": validation.as_dict(),
+        "test": test.as_dict() if test else None,
+    }
+    _write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    plots.curves(log.rows, out / "curves.png")
+    plots.confusion(test or validation, out / "confusion.png")
+    return Run(out, log.rows, validation, test, parity, seconds, interrupted)
+
+
+def _scored(model: Path, split: Split, labels: tuple[str, ...]) -> Scores:
+    return score(Classifier.open(model).probabilities(split.images), split.targets, labels)
+
+
+def _steps(split: Split, recipe: Recipe) -> int:
+    """Whole batches in an epoch; the few images left over take their turn in another."""
+    return len(split.targets) // recipe.batch_size
+
+
+def _begun(folder: Path, recipe: Recipe, kept: Split) -> tuple[keras.Model | None, list[Row]]:
+    """Return the network of the last whole epoch and the history up to it, if there is one.
+
+    The network's own count of steps says which epoch that was: a history that is an epoch
+    ahead (killed between the two files) is cut back to it.
+    """
+    if not (folder / "last.keras").exists():
+        return None, []
+    network = keras.saving.load_model(folder / "last.keras")
+    epochs = int(network.optimizer.iterations) // _steps(kept, recipe)
+    with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    return network, rows[:epochs]
+
+
+def _write_history(rows: list[Row], folder: Path) -> None:
+    draft = folder / "history.csv.part"
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(draft, folder / "history.csv")
+
+
+def _write_text(path: Path, text: str) -> None:
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
+def _save(network: keras.Model, path: Path) -> None:
+    draft = path.with_name("draft." + path.name)  # Keras insists on the suffix
+    network.save(draft)
+    os.replace(draft, path)
