@@ -1,0 +1,132 @@
+"""From pixels to ink: bright where the pen was, whatever the polarity and the light of the page.
+
+The page's own brightness is estimated and divided out, so a shadow or a grey corner is not ink.
+An evenly lit page needs no estimate, and there the result is linear: an MNIST picture gives
+its pixels / 255 exactly, and so does its inverse.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WORKING_SIDE = 1600  # px; a digit 1% of the page high still has 16 px, 12 MP becomes 2 MP
+LIGHT_SIDE = 400  # px; the light of a page is smooth, so it is estimated on a small copy
+SAME_LEVEL = 8  # grey levels; JPEG ringing and scanner noise stay within it
+NOISE_SHARE = 90  # percent of the paper that measures its noise; on clean paper all is 0
+NOISES = 3.0  # times that noise is still noise: five deviations where it is Gaussian
+LEAST_CONTRAST = 0.06  # of the paper's brightness; the faintest pencil that is still ink
+ONE = np.float32(1)
+STRONG = 0.75  # contrast from which ink needs no brightening
+
+
+def working_copy(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The page itself, or an area-averaged copy whose longest side is WORKING_SIDE.
+
+    uint8 [H, W] or [H, W, 3] in and out.
+    """
+    return _at_most(pixels, WORKING_SIDE)
+
+
+def ink_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Ink of a page: uint8 [H, W] or [H, W, 3] → float32 [H, W] in 0–1, ink bright, paper 0.
+
+    A page without writing gives zeros only.
+    """
+    paper_bright = _paper_bright(pixels)
+    light = _light_of(paper_bright)  # the paper's brightness at each place
+    return _without_noise((light - paper_bright) / np.maximum(light, ONE))
+
+
+def _at_most(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _paper_bright(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """One plane with bright paper and dark ink: float32 [H, W] in 0–255.
+
+    Takes the channel in which a pixel is darkest, so ink of any colour shows on white paper;
+    on dark paper the brightest, turned over.
+    """
+    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    if _ink_is_bright(np.asarray(grey, np.uint8)):
+        pixels = 255 - pixels
+    plane = pixels if pixels.ndim == 2 else pixels.min(axis=2)  # [H, W]
+    return plane.astype(np.float32)
+
+
+def _ink_is_bright(grey: NDArray[np.uint8]) -> bool:
+    """Which way most of the writing departs from the paper around it."""
+    small = _at_most(grey, LIGHT_SIDE)
+    level = _even_level(small)
+    around = _local_median(small) if level is None else level
+    departure = small.astype(np.float32) - around
+    return float((departure * np.abs(departure)).sum()) > 0
+
+
+def _local_median(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    size = (max(grey.shape) // 3) | 1  # wider than a stroke, narrower than a shadow
+    return cv2.medianBlur(grey, max(3, size)).astype(np.float32)
+
+
+def _even_level(plane: NDArray[np.uint8]) -> float | None:
+    """The paper's level where it is the same everywhere; None where light varies."""
+    rim = np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
+    level = float(np.median(rim))
+    away = np.abs(plane.astype(np.float32) - level)
+    paper = float((away <= SAME_LEVEL).mean())
+    between = float(((away > SAME_LEVEL) & (away <= 3 * SAME_LEVEL)).mean())  # vignette, shadow
+    on_rim = float((np.abs(rim.astype(np.float32) - level) <= SAME_LEVEL).mean())
+    even = on_rim > 0.6 and paper > 0.4 and between < 0.15 * paper
+    return level if even else None
+
+
+def _light_of(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Brightness the paper has, or would have under the ink: float32 [H, W]."""
+    small = _at_most(plane.astype(np.uint8), LIGHT_SIDE)
+    level = _even_level(small)
+    if level is not None:
+        return np.full_like(plane, level)
+    light = _paper_only(small, _closed(small))
+    size = plane.shape[::-1]
+    return np.asarray(cv2.resize(light, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _closed(small: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Strokes filled with the brightness beside them; edges of shadows stay where they are."""
+    side = max(3, max(small.shape) // 4)  # wider than any stroke
+    smooth = cv2.medianBlur(small, 3)
+    kernel = np.ones((side, side), np.uint8)
+    return cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel).astype(np.float32)
+
+
+def _paper_only(small: NDArray[np.uint8], light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of the paper nearby, leaving out what is ink under the first estimate."""
+    plane = small.astype(np.float32)
+    reach = max(small.shape) / 40
+    for _ in range(2):
+        ink = (plane < 0.9 * light).astype(np.uint8)
+        paper = 1 - cv2.dilate(ink, np.ones((3, 3), np.uint8)).astype(np.float32)
+        weight = cv2.GaussianBlur(paper, (0, 0), reach) + 1e-3
+        light = (cv2.GaussianBlur(paper * plane, (0, 0), reach) + 1e-3 * light) / weight
+    return light
+
+
+def _without_noise(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Paper to zero, ink to full range; zeros where nothing stands out."""
+    paper = np.abs(contrast[np.abs(contrast) < LEAST_CONTRAST])
+    floor = NOISES * float(np.percentile(paper, NOISE_SHARE)) if paper.size else 0.0
+    strokes = contrast[contrast > max(floor, LEAST_CONTRAST)]
+    if not strokes.size:
+        return np.zeros_like(contrast)
+    peak = float(np.percentile(strokes, 95, method="nearest"))
+    ink = np.where(contrast > floor, contrast, 0)
+    if peak < STRONG:
+        ink = np.minimum(ink / peak, 1)
+    return ink.astype(np.float32)

@@ -1,0 +1,274 @@
+"""From ink to digits: which strokes belong together, in which line, in which order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digitreader.glyphs import is_glyph
+from digitreader.reading import Box
+
+Layout = Literal["auto", "single", "page"]
+
+STROKE = 0.2  # ink from which a pixel holds strokes together
+CERTAIN = 0.5  # ink that at least one pixel of a stroke reaches
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """What may be a digit: its box in ink pixels and its own ink, bright, without neighbours.
+
+    `ink` is float32 [h, w]: as large as the box, or the whole picture where that is a glyph.
+    """
+
+    box: Box
+    ink: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of writing: numbers from left to right, parted by wide gaps."""
+
+    numbers: tuple[tuple[Mark, ...], ...]
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        return tuple(mark for number in self.numbers for mark in number)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Connected strokes: their labels in the map of strokes, box, and ink in all."""
+
+    labels: tuple[int, ...]
+    box: Box
+    mass: float
+
+
+def find_digits(ink: NDArray[np.float32], layout: Layout = "auto") -> tuple[Line, ...]:
+    """Digits in reading order: ink float32 [H, W] in 0–1, ink bright → lines of marks.
+
+    `single` gives the one main digit, `page` all of them; `auto` gives a page where
+    several digits stand side by side. No ink, no lines.
+    """
+    if is_glyph(ink):
+        return (Line(((Mark(_box_of(ink > 0), ink),),)),)
+    labels, pieces = _pieces(ink)
+    if not pieces:
+        return ()
+    lines = [] if layout == "single" else _lines(_digits(pieces))
+    several = sum(len(line) for line in lines) > 1
+    if layout == "single" or (layout == "auto" and not several):
+        lines = [[_main_digit(pieces, ink.shape)]]
+    return tuple(_line(line, ink, labels, lines) for line in lines)
+
+
+def on_page(box: Box, ink_shape: tuple[int, ...], page_shape: tuple[int, ...]) -> Box:
+    """A box in ink pixels as a box in page pixels, where ink came from a working copy."""
+    down, across = page_shape[0] / ink_shape[0], page_shape[1] / ink_shape[1]
+    x, y = round(box.x * across), round(box.y * down)
+    return Box(x, y, round(box.right * across) - x, round(box.bottom * down) - y)
+
+
+# --- pieces ---------------------------------------------------------------------------------
+
+
+def _pieces(ink: NDArray[np.float32]) -> tuple[NDArray[np.int32], list[Piece]]:
+    """Map of connected strokes, int32 [H, W], and the strokes that hold certain ink."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        (ink > STROKE).astype(np.uint8), connectivity=8
+    )
+    flat = labels.ravel()
+    mass = np.bincount(flat, ink.ravel(), count)
+    sure = np.bincount(flat[ink.ravel() > CERTAIN], minlength=count)
+    pieces = [
+        Piece((i,), Box(*(int(v) for v in stats[i, :4])), float(mass[i]))
+        for i in range(1, count)
+        if sure[i]
+    ]
+    return np.asarray(labels, np.int32), pieces
+
+
+def _joined(pieces: Iterable[Piece]) -> Piece:
+    parts = list(pieces)
+    x, y = min(p.box.x for p in parts), min(p.box.y for p in parts)
+    right, bottom = max(p.box.right for p in parts), max(p.box.bottom for p in parts)
+    labels = tuple(label for p in parts for label in p.labels)
+    return Piece(labels, Box(x, y, right - x, bottom - y), sum(p.mass for p in parts))
+
+
+def _box_of(mask: NDArray[np.bool_]) -> Box:
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    x, y = int(columns[0]), int(rows[0])
+    return Box(x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
+
+
+def _overlap(a: Box, b: Box) -> tuple[int, int]:
+    """Shared width and height; negative where a gap parts them."""
+    across = min(a.right, b.right) - max(a.x, b.x)
+    down = min(a.bottom, b.bottom) - max(a.y, b.y)
+    return across, down
+
+
+def _longest(box: Box) -> int:
+    return max(box.width, box.height)
+
+
+# --- one digit --------------------------------------------------------------------------------
+
+
+def _main_digit(pieces: list[Piece], shape: tuple[int, ...]) -> Piece:
+    """The largest, most central piece and what belongs to it."""
+    main = max(pieces, key=lambda piece: _prominence(piece, shape))
+    parts = [p for p in pieces if p is not main and _belongs(p, main, shape)]
+    return _joined([main, *parts])
+
+
+def _prominence(piece: Piece, shape: tuple[int, ...]) -> float:
+    """Size times centrality; a piece that runs out of the picture counts less."""
+    box = piece.box
+    off_x = abs(box.x + box.width / 2 - shape[1] / 2) / shape[1]
+    off_y = abs(box.y + box.height / 2 - shape[0] / 2) / shape[0]
+    central = 1 - max(off_x, off_y)  # 1 in the middle, 1/2 at the border
+    whole = 0.5 if _cut_off(box, shape) else 1.0
+    return math.sqrt(piece.mass) * _longest(box) * central * whole
+
+
+def _cut_off(box: Box, shape: tuple[int, ...]) -> bool:
+    return box.x <= 0 or box.y <= 0 or box.right >= shape[1] or box.bottom >= shape[0]
+
+
+def _belongs(piece: Piece, main: Piece, shape: tuple[int, ...]) -> bool:
+    """Whether a piece is a broken-off part of the main digit."""
+    across, down = _overlap(piece.box, main.box)
+    size = _longest(main.box)
+    near = max(-across, -down, 0) < 0.25 * size
+    sizable = _longest(piece.box) > 0.12 * size
+    beside = across < 0.3 * piece.box.width  # a neighbour, a comma
+    inside = not _cut_off(piece.box, shape) or _cut_off(main.box, shape)
+    return near and sizable and inside and not beside
+
+
+# --- several digits ----------------------------------------------------------------------------
+
+
+def _digits(pieces: list[Piece]) -> list[Piece]:
+    """Pieces merged to digits; frames, rules, dashes and specks left out."""
+    pieces = [p for p in pieces if not _encloses(p, pieces)]
+    height = _usual_height(pieces)
+    pieces = [p for p in pieces if not _is_rule(p.box, height)]
+    merged = _merged([p for p in pieces if _longest(p.box) > 0.1 * height])
+    height = _usual_height(merged)
+    return [p for p in merged if 0.4 * height < p.box.height < 3 * height]
+
+
+def _usual_height(pieces: list[Piece]) -> float:
+    """Median height of what is large enough to be a digit, each weighed by its height."""
+    heights = np.sort(np.array([p.box.height for p in pieces], np.float64))
+    if not heights.size:
+        return 1.0
+    return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)])
+
+
+def _encloses(piece: Piece, pieces: list[Piece]) -> bool:
+    """A frame: around two pieces or more that are no specks."""
+    inside = [
+        p
+        for p in pieces
+        if p is not piece
+        and p.box.height > 0.15 * piece.box.height
+        and _overlap(p.box, piece.box) == (p.box.width, p.box.height)
+    ]
+    return len(inside) >= 2
+
+
+def _is_rule(box: Box, height: float) -> bool:
+    flat = box.width > 2.5 * box.height and box.height < 0.5 * height
+    upright = box.height > 2.5 * height and box.height > 8 * box.width
+    return (flat and box.width > 1.5 * height) or upright
+
+
+def _merged(pieces: list[Piece]) -> list[Piece]:
+    """Joins pieces that stand over one another, as a 5 and its bar."""
+    pieces = sorted(pieces, key=lambda p: p.mass)
+    whole: list[Piece] = []
+    while pieces:
+        piece = pieces.pop(0)
+        partner = next((p for p in pieces if _one_digit(piece, p)), None)
+        if partner is None:
+            whole.append(piece)
+        else:
+            pieces[pieces.index(partner)] = _joined([piece, partner])
+    return whole
+
+
+def _one_digit(small: Piece, large: Piece) -> bool:
+    across, down = _overlap(small.box, large.box)
+    above = across > 0.5 * min(small.box.width, large.box.width)
+    near = -down < 0.2 * large.box.height
+    return above and near and small.box.height < 0.8 * large.box.height
+
+
+def _lines(digits: list[Piece]) -> list[list[Piece]]:
+    """Chains of digits, each beside the one before it; so a line may slant."""
+    lines: list[list[Piece]] = []
+    for digit in sorted(digits, key=lambda p: p.box.x):
+        beside = [line for line in lines if _share_height(line[-1].box, digit.box) > 0.35]
+        if beside:
+            max(beside, key=lambda line: _share_height(line[-1].box, digit.box)).append(digit)
+        else:
+            lines.append([digit])
+    return sorted(lines, key=_middle)
+
+
+def _share_height(a: Box, b: Box) -> float:
+    return _overlap(a, b)[1] / min(a.height, b.height)
+
+
+def _middle(line: list[Piece]) -> float:
+    return float(np.mean([p.box.y + p.box.height / 2 for p in line]))
+
+
+def _line(
+    line: list[Piece],
+    ink: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    lines: list[list[Piece]],
+) -> Line:
+    wide = _wide_gap(lines)
+    numbers: list[list[Mark]] = [[]]
+    for before, piece in zip([None, *line], line, strict=False):
+        if before is not None and -_overlap(before.box, piece.box)[0] > wide:
+            numbers.append([])
+        numbers[-1].append(_mark(piece, ink, labels))
+    return Line(tuple(tuple(number) for number in numbers))
+
+
+def _wide_gap(lines: list[list[Piece]]) -> float:
+    """Gap from which two digits are two numbers, from what is usual on the page."""
+    gaps = [max(0, -_overlap(a.box, b.box)[0]) for line in lines for a, b in pairwise(line)]
+    height = _usual_height([p for line in lines for p in line])
+    return max(1.2 * height, 2.5 * float(np.median(gaps))) if gaps else np.inf
+
+
+def _mark(piece: Piece, ink: NDArray[np.float32], labels: NDArray[np.int32]) -> Mark:
+    """The piece's own ink, with the faint edges of its strokes and nothing of others."""
+    edge = max(1, round(0.04 * _longest(piece.box)))
+    box = piece.box
+    top, left = max(0, box.y - edge), max(0, box.x - edge)
+    window = (slice(top, box.bottom + edge), slice(left, box.right + edge))
+    near = labels[window]
+    own = np.isin(near, piece.labels)
+    reach = cv2.dilate(own.astype(np.uint8), np.ones((2 * edge + 1, 2 * edge + 1), np.uint8))
+    kept = (reach > 0) & (own | (near == 0)) & (ink[window] > 0)
+    tight = _box_of(kept)
+    own_ink = np.where(kept, ink[window], 0).astype(np.float32)
+    crop = own_ink[tight.y : tight.bottom, tight.x : tight.right]
+    return Mark(Box(left + tight.x, top + tight.y, tight.width, tight.height), crop)
