@@ -17,7 +17,6 @@ SAME_LEVEL = 8  # grey levels; JPEG ringing and scanner noise stay within it
 NOISE_SHARE = 90  # percent of the paper that measures its noise; on clean paper all is 0
 NOISES = 3.0  # times that noise is still noise: five deviations where it is Gaussian
 LEAST_CONTRAST = 0.06  # of the paper's brightness; the faintest pencil that is still ink
-ONE = np.float32(1)
 STRONG = 0.75  # contrast from which ink needs no brightening
 
 
@@ -36,7 +35,8 @@ def ink_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     paper_bright = _paper_bright(pixels)
     light = _light_of(paper_bright)  # the paper's brightness at each place
-    return _without_noise((light - paper_bright) / np.maximum(light, ONE))
+    contrast = (light - paper_bright) / np.maximum(light, 1)
+    return _without_noise(contrast.astype(np.float32, copy=False))
 
 
 def _at_most(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
