@@ -4,22 +4,27 @@
     train, validation = hold_out(dataset.train, 5_000, seed=1)
     x, y = scaled(train.images), one_hot(train.targets, len(dataset.labels))
 
-Images from anywhere end up as one kind of array, so that nothing after this file asks whose
-they are.
+What has a name is a row in catalogue.py; what is one's own has a prefix: `folder:`, `csv:`,
+`npz:` (own.py).
 """
 
 from __future__ import annotations
 
-import string
+import importlib.util
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from PIL import Image
 
 from digitreader.errors import DataError, MissingExtraError, UsageError
+from digitreader.glyphs import BOX, to_glyph
 from digitreader.training import mirrors
-from digitreader.training.mirrors import IMAGES_MAGIC, LABELS_MAGIC, IdxFile, IdxSet
+from digitreader.training.catalogue import DATASETS, KnownSet
+from digitreader.training.own import OWN_KINDS, Labelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +41,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def take(self, indices: ArrayLike) -> Split:
-        """The chosen rows, in the order given."""
-        return Split(self.images[indices], self.targets[indices])  # type: ignore[index]
+    def take(self, rows: NDArray[Any]) -> Split:
+        """The chosen rows, by index or by mask, in the order given."""
+        return Split(self.images[rows], self.targets[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,145 +57,163 @@ class Dataset:
     source: str
 
 
-@dataclass(frozen=True)
-class KnownSet:
-    """A row of the table: what a name stands for, before anything is loaded."""
-
-    title: str
-    labels: tuple[str, ...]
-    sizes: tuple[int, int]
-    licence: str
-    home: str
-    idx: IdxSet | None = None
-    transposed: bool = False
-    first_target: int = 0
-
-
-DIGITS = tuple(string.digits)
-
-
-NO_CHECKSUMS = (None, None, None, None)
-
-
-def _four_files(
-    prefixes: tuple[str, str],
-    releases: tuple[tuple[int, int], ...],
-    md5: tuple[str | None, ...] = NO_CHECKSUMS,
-    gz_md5: tuple[str | None, ...] = NO_CHECKSUMS,
-) -> tuple[IdxFile, IdxFile, IdxFile, IdxFile]:
-    """The files as MNIST names them; `releases` are the (train, test) sizes there have been."""
-
-    def file(position: int, part: int, kind: str, magic: int) -> IdxFile:
-        counts = tuple(release[part] for release in releases)
-        name = f"{prefixes[part]}-{kind}"
-        return IdxFile(name, magic, counts, md5[position], gz_md5[position])
-
-    return (
-        file(0, 0, "images-idx3-ubyte", IMAGES_MAGIC),
-        file(1, 0, "labels-idx1-ubyte", LABELS_MAGIC),
-        file(2, 1, "images-idx3-ubyte", IMAGES_MAGIC),
-        file(3, 1, "labels-idx1-ubyte", LABELS_MAGIC),
-    )
-
-
-DATASETS: dict[str, KnownSet] = {
-    "mnist": KnownSet(
-        title="MNIST, handwritten digits",
-        labels=DIGITS,
-        sizes=(60_000, 10_000),
-        licence="CC BY-SA 3.0",
-        home="http://yann.lecun.com/exdb/mnist/",
-        idx=IdxSet(
-            _four_files(
-                ("train", "t10k"),
-                ((60_000, 10_000),),
-                md5=(
-                    "6bbc9ace898e44ae57da46a324031adb",
-                    "a25bea736e30d166cdddb491f175f624",
-                    "2646ac647ad5339dbf082846283269ea",
-                    "27ae3e4e09519cfbb04c329615203637",
-                ),
-            ),
-            folders=("mnist", "."),
-            mirrors=(
-                "https://storage.googleapis.com/cvdf-datasets/mnist/",
-                "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            ),
-        ),
-    ),
-    "optdigits": KnownSet(
-        title="Optical Recognition of Handwritten Digits, 8×8 (comes with scikit-learn)",
-        labels=DIGITS,
-        sizes=(1_438, 359),
-        licence="CC BY 4.0",
-        home="https://archive.ics.uci.edu/dataset/80",
-    ),
-}
+# ---------------------------------------------------------------- loading
 
 
 def load(name: str, data_dir: Path | None = None) -> Dataset:
-    """The dataset of that name.
+    """The dataset of that name, or one's own: `folder:PATH`, `csv:PATH`, `npz:PATH`.
 
-    Raises UsageError for a name nobody knows, DataError for files that are missing or not what
-    they should be, MissingExtraError where the dataset needs a library that is not installed.
+    `data_dir` is looked in before $DIGITREADER_DATA and the user's cache; what is in none of
+    them is downloaded where a mirror is known. Raises UsageError for a name nobody knows,
+    DataError for files that are missing or not what they should be, MissingExtraError where
+    the dataset needs a library that is not installed.
     """
+    prefix, colon, path = name.partition(":")
+    if colon and prefix in OWN_KINDS:
+        return _own(name, OWN_KINDS[prefix].read(Path(path).expanduser()))
+    known = known_set(name)
+    return _comes_with_scikit_learn(name) if known.idx is None else _from_files(name, data_dir)
+
+
+def known_set(name: str) -> KnownSet:
+    """The table's row for a name; UsageError where there is none."""
     if name not in DATASETS:
-        raise UsageError(f"no dataset is called '{name}'; there are {', '.join(DATASETS)}")
-    if name == "optdigits":
-        return _load_optdigits()
-    return _load_idx(name, data_dir)
+        own = ", ".join(f"{prefix}:PATH" for prefix in OWN_KINDS)
+        raise UsageError(f"no dataset is called '{name}'; there are {', '.join(DATASETS)}, {own}")
+    return DATASETS[name]
 
 
-def _load_idx(name: str, data_dir: Path | None) -> Dataset:
-    known = DATASETS[name]
+def locate(name: str, data_dir: Path | None = None) -> str | None:
+    """Where the dataset is on this machine, as text for people; None where it is not."""
+    known = known_set(name)
+    if known.idx is None:
+        return "scikit-learn" if importlib.util.find_spec("sklearn") else None
+    folder = mirrors.find(known.idx, mirrors.data_folders(data_dir))
+    return None if folder is None else str(folder)
+
+
+def download(name: str, data_dir: Path | None = None) -> Path:
+    """Have the dataset's files on this machine, checked; return their folder.
+
+    With `data_dir`, they will be in that folder; without, they may be in any that is looked in.
+    Raises DataError, in one line that says what to do, where they cannot be had.
+    """
+    known = known_set(name)
+    if known.idx is None:
+        raise UsageError(f"{name} is not downloaded: it comes with scikit-learn")
+    bases = mirrors.data_folders(data_dir)
+    return _have(name, known, [data_dir] if data_dir is not None else bases)
+
+
+def _have(name: str, known: KnownSet, bases: list[Path]) -> Path:
+    """The folder that holds the files, after a download where there was none."""
     assert known.idx is not None
-    folder = locate(name, data_dir)
+    found = mirrors.find(known.idx, bases)
+    if found is not None:
+        return found
+    target = bases[0] / known.idx.folders[0]
+    if not known.idx.mirrors:
+        raise DataError(
+            _not_here(name, known, bases, f"has to be fetched by hand from {known.home}")
+        )
+    try:
+        mirrors.download(known.idx, target)
+    except DataError as error:
+        raise DataError(_not_here(name, known, bases, str(error))) from error
+    return target
+
+
+def _not_here(name: str, known: KnownSet, bases: list[Path], reason: str) -> str:
+    assert known.idx is not None
+    files = ", ".join(f"{file.name}[.gz]" for file in known.idx.files)
+    folders = ", ".join(str(base / known.idx.folders[0]) for base in bases)
+    return (
+        f"{name} is not on this machine and {reason}; put {files} into one of the folders "
+        f"{folders}, or name the folder that has them with --data-dir or {mirrors.DATA_VARIABLE} "
+        "('optdigits' needs no download)"
+    )
+
+
+def _from_files(name: str, data_dir: Path | None) -> Dataset:
+    known = known_set(name)
+    assert known.idx is not None
+    folder = _have(name, known, mirrors.data_folders(data_dir))
     train_images, train_labels, test_images, test_labels = mirrors.read(known.idx, folder)
+    train_file, test_file = (folder / known.idx.files[position].name for position in (1, 3))
     return Dataset(
         name,
         known.labels,
-        _split(known, train_images, train_labels),
-        _split(known, test_images, test_labels),
+        _split(known, train_images, train_labels, train_file),
+        _split(known, test_images, test_labels, test_file),
         str(folder),
     )
 
 
-def locate(name: str, data_dir: Path | None = None) -> Path:
-    """The folder that holds the dataset's files, downloaded first where there are none."""
-    files = DATASETS[name].idx
-    assert files is not None
-    bases = mirrors.data_folders(data_dir)
-    folder = mirrors.find(files, bases)
-    if folder is None:
-        folder = bases[0] / files.folders[0]
-        mirrors.download(files, folder)
-    return folder
+def _split(
+    known: KnownSet, images: NDArray[np.uint8], labels: NDArray[np.uint8], file: Path
+) -> Split:
+    targets = labels.astype(np.int64) - known.first_target
+    if targets.min() < 0 or targets.max() >= len(known.labels):
+        last = known.first_target + len(known.labels) - 1
+        raise DataError(
+            f"{file}: expected labels {known.first_target} to {last}, "
+            f"got {labels.min()} to {labels.max()}"
+        )
+    if known.transposed:
+        images = np.ascontiguousarray(images.transpose(0, 2, 1))  # [N, x, y] → [N, y, x]
+    return Split(images, targets)
 
 
-def _split(known: KnownSet, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
-    return Split(images, labels.astype(np.int64) - known.first_target)
+def _comes_with_scikit_learn(name: str) -> Dataset:
+    """8×8 digits as glyphs, a fifth of each class for testing.
 
-
-def _load_optdigits() -> Dataset:
+    All are from UCI's test part, 13 writers, and both of our parts have all of them: good for
+    a quick try, no measure of how strangers' writing is read.
+    """
     try:
         from sklearn.datasets import load_digits  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingExtraError("The optdigits dataset", "train") from error
-    from PIL import Image
-
+        raise MissingExtraError(f"The dataset {name}", "train") from error
     small, targets = load_digits(return_X_y=True)
-    images = np.zeros((len(small), 28, 28), np.uint8)
-    for image, row in zip(images, small, strict=True):
-        picture = Image.fromarray((row.reshape(8, 8) * (255 / 16)).astype(np.uint8))
-        image[4:24, 4:24] = np.asarray(picture.resize((20, 20), Image.Resampling.BICUBIC))
-    everything = Split(images, targets.astype(np.int64))
-    train, test = hold_out(everything, 0.2, seed=0)
-    return Dataset("optdigits", DIGITS, train, test, "scikit-learn")
+    images = np.stack([_enlarged(row.reshape(8, 8) / 16) for row in small])  # [N, 28, 28]
+    train, test = hold_out(Split(images, targets.astype(np.int64)), 0.2)
+    return Dataset(name, known_set(name).labels, train, test, "scikit-learn")
+
+
+def _enlarged(small: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A digit of few pixels as a glyph: [8, 8] in 0–1 → uint8 [28, 28].
+
+    Brought to the 20-pixel box with cubic interpolation and then centred by its mass. The
+    interpolation's tails are cut at 5 %, or the box would be drawn around them.
+    """
+    picture = Image.fromarray(small.astype(np.float32)).resize((BOX, BOX), Image.Resampling.BICUBIC)
+    ink = np.clip(np.asarray(picture), 0, 1)
+    return to_glyph(np.where(ink < 0.05, 0, ink).astype(np.float32))
+
+
+def _own(name: str, parts: list[Labelled]) -> Dataset:
+    labels = _class_names(label for part in parts for label in part.names)
+    index = {label: target for target, label in enumerate(labels)}
+    splits = [Split(part.images, np.array([index[n] for n in part.names])) for part in parts]
+    return Dataset(
+        name, labels, splits[0], splits[1] if len(splits) > 1 else None, name.partition(":")[2]
+    )
+
+
+def _class_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Every name once; by value where all are whole numbers (2 before 10), else by character."""
+    unique = set(names)
+    if all(name.isdecimal() for name in unique):
+        return tuple(sorted(unique, key=int))
+    return tuple(sorted(unique))
+
+
+# ---------------------------------------------------------------- preparing
 
 
 def scaled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Images as a network takes them: uint8 [N, 28, 28] → float32 [N, 28, 28, 1] in 0–1."""
-    return (images.astype(np.float32) / np.float32(255))[..., np.newaxis]  # [N, 28, 28, 1]
+    return np.divide(images[..., np.newaxis], 255, dtype=np.float32)  # [N, 28, 28, 1]
 
 
 def one_hot(targets: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
@@ -200,7 +223,7 @@ def one_hot(targets: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     """
     if len(targets) and (targets.min() < 0 or targets.max() >= classes):
         raise DataError(
-            f"targets run from {targets.min()} to {targets.max()}, expected 0 to {classes - 1}"
+            f"expected targets 0 to {classes - 1}, got {targets.min()} to {targets.max()}"
         )
     return np.eye(classes, dtype=np.float32)[targets]  # [N, classes]
 
@@ -216,7 +239,7 @@ def hold_out(split: Split, size: float | int, seed: int = 0) -> tuple[Split, Spl
     total = len(split)
     count = size if isinstance(size, int) else round(size * total)
     if not 0 < count < total:
-        raise UsageError(f"cannot hold out {size} of {total:,} images and leave some of each")
+        raise UsageError(f"cannot hold out {size} of {total:,} images and have some in each part")
     keys = np.random.PCG64(seed).random_raw(total)
     held = np.zeros(total, bool)
     for target, quota in _quotas(split.targets, count).items():
@@ -228,10 +251,9 @@ def hold_out(split: Split, size: float | int, seed: int = 0) -> tuple[Split, Spl
 def _quotas(targets: NDArray[np.int64], count: int) -> dict[int, int]:
     """How many of each class to hold out: proportional, whole, `count` in all.
 
-    What the rounding down leaves over goes to the largest remainders.
+    What rounding down leaves over goes to the largest remainders, the lower class first.
     """
     classes, sizes = np.unique(targets, return_counts=True)
-    shares, remainders = np.divmod(sizes * count, len(targets))
-    largest = np.argsort(-remainders, kind="stable")[: count - int(shares.sum())]
-    shares[largest] += 1
-    return dict(zip(classes.tolist(), shares.tolist(), strict=True))
+    quotas, remainders = np.divmod(sizes * count, len(targets))
+    quotas[np.argsort(-remainders, kind="stable")[: count - quotas.sum()]] += 1
+    return dict(zip(classes.tolist(), quotas.tolist(), strict=True))

@@ -97,7 +97,8 @@ def data_folders(data_dir: Path | None = None) -> list[Path]:
 
 def places(known: IdxSet, bases: list[Path]) -> list[Path]:
     """Every folder that may hold the files, in the order they are tried."""
-    return [base / folder for base in bases for folder in known.folders]
+    below = [base / folder for base in bases for folder in known.folders]
+    return below + [base for base in bases if base.name == known.folders[0]]
 
 
 def find(known: IdxSet, bases: list[Path]) -> Path | None:
@@ -231,14 +232,16 @@ def download(known: IdxSet, folder: Path, mirrors: tuple[str, ...] | None = None
 
 
 def _fetch(file: IdxFile, folder: Path, mirrors: tuple[str, ...]) -> Path:
-    failures = []
+    failures: list[str] = []
     for mirror in mirrors:
         try:
-            return _fetch_from(mirror.rstrip("/") + f"/{file.name}.gz", file, folder)
+            path = _fetch_from(mirror.rstrip("/") + f"/{file.name}.gz", file, folder)
         except (OSError, http.client.HTTPException, DataError) as error:
-            reason = str(getattr(error, "reason", None) or error)
-            failures.append(f"{urlsplit(mirror).netloc}: {reason}")
-            log.warning("%s.gz: %s", file.name, failures[-1])
+            failures.append(f"{urlsplit(mirror).netloc}: {getattr(error, 'reason', None) or error}")
+        else:
+            for failure in failures:
+                log.warning("%s.gz: the next mirror was used, %s", file.name, failure)
+            return path
     raise DataError(f"{file.name}.gz could not be downloaded ({'; '.join(failures)})")
 
 

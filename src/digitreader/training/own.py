@@ -1,0 +1,244 @@
+"""One's own data: a folder per class, a CSV in Kaggle's form, an npz file.
+
+Each reader takes a path and gives `Labelled` images, train first, test second where the file
+has one. What is 28×28 in an array is taken as it is; everything else goes through the same
+path as a picture that is to be read, so training sees what reading sees.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from digitreader.errors import DataError
+from digitreader.glyphs import SIDE, to_glyph
+from digitreader.ink import ink_of, working_copy
+
+log = logging.getLogger(__name__)
+
+PIXELS = SIDE * SIDE
+NAMED_BAD_FILES = 5  # further ones are only counted
+# What Pillow's decoders raise for damaged files.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Images uint8 [N, 28, 28], ink bright, and as many class names."""
+
+    images: NDArray[np.uint8]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OwnKind:
+    """A row of the table: what PREFIX:PATH reads."""
+
+    what: str
+    read: Callable[[Path], list[Labelled]]
+
+
+# ---------------------------------------------------------------- folders
+
+
+def read_folder(path: Path) -> list[Labelled]:
+    """A folder per class, named like the class; pictures of any kind and size in each.
+
+    A file that is no picture is skipped with a warning that names it. Raises DataError where
+    nothing is left.
+    """
+    classes = sorted(entry for entry in _entries(path) if entry.is_dir())
+    if not classes:
+        raise DataError(f"{path}: expected a folder per class in it, found none")
+    images: list[NDArray[np.uint8]] = []
+    names: list[str] = []
+    bad: list[str] = []
+    for folder in classes:
+        for file in sorted(entry for entry in _entries(folder) if entry.is_file()):
+            try:
+                images.append(_glyph_in(file))
+                names.append(folder.name)
+            except UNREADABLE as error:
+                bad.append(f"{file} ({error})")
+    _report(path, bad, len(images))
+    return [Labelled(np.stack(images), tuple(names))]  # [N, 28, 28]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, without hidden files: thumbnails and indices of other programs."""
+    try:
+        return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"{folder}: not a folder that can be read ({error.strerror})") from error
+
+
+def _glyph_in(file: Path) -> NDArray[np.uint8]:
+    """The one character in a picture file; ValueError where there is no ink in it."""
+    with Image.open(file) as opened:
+        upright = ImageOps.exif_transpose(opened)
+        if upright.has_transparency_data:
+            paper = Image.new("RGBA", upright.size, "white")
+            upright = Image.alpha_composite(paper, upright.convert("RGBA"))
+        grey_already = upright.mode in ("1", "L")
+        pixels = np.asarray(upright.convert("L" if grey_already else "RGB"))
+    glyph = _glyph(pixels)
+    if not glyph.any():
+        raise ValueError("no ink in it")
+    return glyph
+
+
+def _glyph(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture of one character: uint8 [h, w] or [h, w, 3], any polarity → uint8 [28, 28]."""
+    return to_glyph(ink_of(working_copy(pixels)))
+
+
+def _report(path: Path, bad: list[str], good: int) -> None:
+    if not good:
+        raise DataError(
+            f"{path}: expected pictures in its folders, "
+            + (f"none of {len(bad)} files could be used, first {bad[0]}" if bad else "found none")
+        )
+    for line in bad[:NAMED_BAD_FILES]:
+        log.warning("skipped %s", line)
+    if bad:
+        log.warning("%s: %d of %d files skipped", path, len(bad), len(bad) + good)
+
+
+# ---------------------------------------------------------------- arrays
+
+
+def read_csv(path: Path) -> list[Labelled]:
+    """Kaggle's form: a header `label,pixel0…pixel783`, a row per image, pixels 0–255.
+
+    Raises DataError naming the file, and the row where one is wrong.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            header = [name.strip().strip('"') for name in lines.readline().split(",")]
+            if header[0] != "label" or len(header) != PIXELS + 1:
+                raise DataError(
+                    f"{path}: expected a header 'label,pixel0…pixel{PIXELS - 1}', got "
+                    f"{len(header)} columns from '{header[0][:30]}' to '{header[-1][:30]}'"
+                )
+            rows = [line for line in lines if line.strip()]
+        if not rows:
+            raise DataError(f"{path}: expected rows below the header, found none")
+        names = [row.partition(",")[0].strip().strip('"') for row in rows]
+        pixels = np.loadtxt(
+            rows, np.uint8, delimiter=",", usecols=range(1, PIXELS + 1), ndmin=2, quotechar='"'
+        )  # [N, 784]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise DataError(f"{path}: expected pixels as whole numbers 0–255, {error}") from error
+    images = pixels.reshape(-1, SIDE, SIDE)  # [N, 28, 28]
+    return [Labelled(_ink_bright(images, str(path)), tuple(names))]
+
+
+ARRAY_NAMES = (
+    (("x_train", "y_train"), ("x_test", "y_test")),  # Keras's mnist.npz
+    (("X", "y"), ("X_test", "y_test")),
+    (("images", "labels"), ("test_images", "test_labels")),
+)
+
+
+def read_npz(path: Path) -> list[Labelled]:
+    """Arrays under x_train, y_train (x_test, y_test), or X, y, or images, labels.
+
+    Images are [N, 784], [N, h, w], [N, h, w, 1] or [N, h, w, 3], whole numbers 0–255 or
+    fractions 0–1; labels are numbers or strings [N]. Raises DataError naming the file and the
+    array that is not so.
+    """
+    try:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
+            arrays: dict[str, NDArray[Any]] = dict(archive)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not an npz file of plain arrays ({error})") from error
+    for train, test in ARRAY_NAMES:
+        if all(name in arrays for name in train):
+            pairs = [train, test] if all(name in arrays for name in test) else [train]
+            return [_labelled(arrays, pair, path) for pair in pairs]
+    raise DataError(
+        f"{path}: expected arrays named {' or '.join('/'.join(train) for train, _ in ARRAY_NAMES)}"
+        f", found {', '.join(arrays) or 'none'}"
+    )
+
+
+def _labelled(arrays: dict[str, NDArray[Any]], pair: tuple[str, str], path: Path) -> Labelled:
+    images, labels = (arrays[name] for name in pair)
+    where = f"{path}, array {pair[0]}"
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels  # [N]
+    if labels.ndim != 1 or len(labels) != len(images) or not len(labels):
+        raise DataError(
+            f"{path}, array {pair[1]}: expected a label for each of the images "
+            f"{list(images.shape)}, got {list(labels.shape)}"
+        )
+    return Labelled(_glyphs(images, where), tuple(_name(label) for label in labels.tolist()))
+
+
+def _name(label: Any) -> str:
+    """3, 3.0 and '3' are the same class."""
+    if isinstance(label, bytes):
+        return label.decode()
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
+def _glyphs(images: NDArray[Any], where: str) -> NDArray[np.uint8]:
+    """Images of any accepted shape and scale → uint8 [N, 28, 28], ink bright."""
+    if images.ndim == 2 and images.shape[1] == PIXELS:
+        images = images.reshape(-1, SIDE, SIDE)  # [N, 28, 28]
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]  # [N, h, w]
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+        raise DataError(
+            f"{where}: expected [N, {PIXELS}], [N, h, w] or [N, h, w, 3], got {list(images.shape)}"
+        )
+    levels = _levels(images, where)
+    if levels.shape[1:] == (SIDE, SIDE):
+        return _ink_bright(levels, where)
+    return np.stack([_glyph(image) for image in levels])  # [N, 28, 28]
+
+
+def _levels(images: NDArray[Any], where: str) -> NDArray[np.uint8]:
+    """Grey levels 0–255, whatever the scale: fractions and binary images reach only to 1."""
+    if images.dtype.kind not in "buif":
+        raise DataError(f"{where}: expected numbers, got {images.dtype}")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 255):  # so that NaN is refused too
+        raise DataError(f"{where}: expected pixels 0–255 or 0–1, got {low:g} to {high:g}")
+    if high <= 1:
+        images = images.astype(np.float32) * 255
+    return np.rint(images).astype(np.uint8) if images.dtype.kind == "f" else images.astype(np.uint8)
+
+
+def _ink_bright(images: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
+    """As they are; inverted, and said so, where most of the border pixels are bright: paper."""
+    border = np.ones((SIDE, SIDE), bool)
+    border[1:-1, 1:-1] = False
+    if np.mean(images[:, border] > 127) <= 0.5:
+        return images
+    log.warning("%s: the images have dark ink on bright paper, so they are inverted", where)
+    return 255 - images
+
+
+OWN_KINDS: dict[str, OwnKind] = {
+    "folder": OwnKind("a folder per class, with pictures of any kind", read_folder),
+    "csv": OwnKind("Kaggle's form: label,pixel0…pixel783", read_csv),
+    "npz": OwnKind("arrays x_train/y_train, X/y or images/labels", read_npz),
+}
