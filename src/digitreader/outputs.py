@@ -1,0 +1,140 @@
+"""Readings written down: as a table, JSON, JSON lines, CSV, and drawn into the picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitreader.errors import UsageError
+from digitreader.reading import Digit, Reading
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Labels = Sequence[str]
+Writer = Callable[[Iterable[Reading], TextIO, Labels], None]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form of output: how it is written, the suffixes of its files, and a line about it."""
+
+    write: Writer
+    suffixes: tuple[str, ...]
+    about: str
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a file's suffix names.
+
+    Raises:
+        UsageError: none does.
+    """
+    for name, form in FORMATS.items():
+        if path.suffix.lower() in form.suffixes:
+            return name
+    known = " ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
+    raise UsageError(
+        f"{path}: the suffix {path.suffix!r} names no format; expected {known}, or add --format"
+    )
+
+
+def write_json(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> None:
+    """One object for one page, an array for several."""
+    del labels
+    rows = [reading.as_dict() for reading in readings]
+    json.dump(rows[0] if len(rows) == 1 else rows, stream, ensure_ascii=False, indent=1)
+    stream.write("\n")
+
+
+def write_jsonl(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> None:
+    """One object a line, each as soon as it is ready."""
+    del labels
+    for reading in readings:
+        stream.write(json.dumps(reading.as_dict(), ensure_ascii=False) + "\n")
+        stream.flush()
+
+
+def write_csv(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> None:
+    """One row a digit; a page without digits, or one that failed, has one row all the same."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*PAGE_COLUMNS, *DIGIT_COLUMNS, *(f"p_{label}" for label in labels)])
+    for reading in readings:
+        page = (reading.source, reading.page, reading.status, reading.text, reading.model,
+                reading.error or "")  # fmt: skip
+        writer.writerows([*page, i, *_digit_row(d)] for i, d in enumerate(reading.digits, 1))
+        if not reading.digits:
+            writer.writerow([*page, *[""] * (len(DIGIT_COLUMNS) + len(labels))])
+        stream.flush()
+
+
+def write_table(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> None:
+    """A table for people, when all pages are read."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    del labels
+    table = Table("picture", "text", "confidence", "status", box=None, pad_edge=False)
+    table.columns[1].no_wrap = True
+    for reading in readings:
+        several = reading.page > 1
+        lowest = min((digit.confidence for digit in reading.digits), default=None)
+        table.add_row(
+            Text(f"{reading.source} (page {reading.page})" if several else reading.source),
+            Text(reading.text, style="bold"),
+            "" if lowest is None else f"{100 * lowest:.1f}%",
+            Text(reading.error or reading.status, style=STATUS_STYLES[reading.status]),
+        )
+    # A pipe has no width: let no cell be cut there.
+    Console(file=stream, width=None if stream.isatty() else 10_000).print(table)
+
+
+FORMATS: dict[str, Format] = {
+    "table": Format(write_table, (".txt",), "for people"),
+    "json": Format(write_json, (".json",), "an object for one page, an array for several"),
+    "jsonl": Format(write_jsonl, (".jsonl", ".ndjson"), "an object a line, as they are ready"),
+    "csv": Format(write_csv, (".csv",), "a row a digit, with all probabilities"),
+}
+PAGE_COLUMNS = ("source", "page", "status", "text", "model", "error")
+DIGIT_COLUMNS = ("index", "label", "confidence", "digit_status", "x", "y", "width", "height")
+STATUS_STYLES = {"ok": "green", "unsure": "yellow", "empty": "dim", "error": "red"}
+COLOURS = {"ok": (31, 119, 60), "unsure": (214, 100, 15)}
+
+
+def _digit_row(digit: Digit) -> list[object]:
+    probabilities = (f"{p:.6f}" for p in digit.probabilities)
+    return [digit.label, f"{digit.confidence:.6f}", digit.status, *digit.box, *probabilities]
+
+
+def annotated(pixels: NDArray[np.uint8], reading: Reading) -> Image.Image:
+    """Return the page, uint8 [H, W] or [H, W, 3], with boxes, labels and confidences drawn in.
+
+    A small page is enlarged, so that the writing can be read.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    page = Image.fromarray(pixels).convert("RGB")
+    factor = max(1, round(320 / max(page.size)))
+    page = page.resize((page.width * factor, page.height * factor), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(page)
+    line = max(1, round(max(page.size) / 400))
+    for digit in reading.digits:
+        x, y, width, height = (value * factor for value in digit.box)
+        colour = COLOURS[digit.status]
+        font = ImageFont.load_default(size=max(11, min(height // 3, max(page.size) // 25)))
+        words = f"{digit.label} {100 * digit.confidence:.0f}%"
+        draw.rectangle((x - line, y - line, x + width, y + height), outline=colour, width=line)
+        left, top, right, bottom = draw.textbbox((x, y - line), words, font=font, anchor="lb")
+        down = max(0, 2 - int(top))  # at the top of the page the label goes into the box
+        sheet = (left - 2, top - 1 + down, right + 2, bottom + 1 + down)
+        draw.rectangle(sheet, fill=colour)
+        draw.text((x, y - line + down), words, font=font, fill="white", anchor="lb")
+    return page
