@@ -66,7 +66,7 @@ def _emnist(
         labels=labels,
         sizes=releases[0],
         licence="public domain (NIST)",
-        home="https://www.nist.gov/itl/products-and-services/emnist-dataset (unpack gzip.zip)",
+        home="https://www.nist.gov/itl/products-and-services/emnist-dataset",
         idx=IdxSet(
             _four_files((f"emnist-{kind}-train", f"emnist-{kind}-test"), releases),
             folders=("emnist", "emnist/gzip", "."),
@@ -82,7 +82,7 @@ DATASETS: dict[str, KnownSet] = {
         labels=DIGITS,
         sizes=(60_000, 10_000),
         licence="CC BY-SA 3.0",
-        home="http://yann.lecun.com/exdb/mnist/",
+        home="https://yann.lecun.com/exdb/mnist/",
         idx=IdxSet(
             _four_files(
                 ("train", "t10k"),

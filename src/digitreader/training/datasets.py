@@ -114,7 +114,9 @@ def _have(name: str, known: KnownSet, bases: list[Path]) -> Path:
     target = bases[0] / known.idx.folders[0]
     if not known.idx.mirrors:
         raise DataError(
-            _not_here(name, known, bases, f"has to be fetched by hand from {known.home}")
+            _not_here(
+                name, known, bases, f"has to be fetched and unpacked by hand from {known.home}"
+            )
         )
     try:
         mirrors.download(known.idx, target)

@@ -22,6 +22,7 @@ from PIL import Image, ImageOps
 from digitreader.errors import DataError
 from digitreader.glyphs import SIDE, to_glyph
 from digitreader.ink import ink_of, working_copy
+from digitreader.layout import find_digits
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +105,12 @@ def _glyph_in(file: Path) -> NDArray[np.uint8]:
 
 
 def _glyph(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture of one character: uint8 [h, w] or [h, w, 3], any polarity → uint8 [28, 28]."""
-    return to_glyph(ink_of(working_copy(pixels)))
+    """A picture of one character: uint8 [h, w] or [h, w, 3], any polarity → uint8 [28, 28].
+
+    Zeros where there is no ink.
+    """
+    lines = find_digits(ink_of(working_copy(pixels)), "single")
+    return to_glyph(lines[0].marks[0].ink) if lines else np.zeros((SIDE, SIDE), np.uint8)
 
 
 def _report(path: Path, bad: list[str], good: int) -> None:

@@ -1,0 +1,97 @@
+"""`digitreader data`: list, download, describe and preview datasets."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from digitreader.errors import UsageError
+
+DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Look here first. Then in $DIGITREADER_DATA and in the user's cache.",
+)
+
+
+@click.group()
+def data() -> None:
+    """Datasets to train on: what there is, where it lies, what is in it."""
+
+
+@data.command("list")
+@DATA_DIR
+def list_(data_dir: Path | None) -> None:
+    """Show every dataset by name, and whether it is on this machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from digitreader.training.catalogue import DATASETS
+    from digitreader.training.datasets import locate
+    from digitreader.training.own import OWN_KINDS
+
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    for heading in ("classes", "train + test", "licence", "from", "found in"):
+        table.add_column(heading, overflow="fold")
+    for name, known in DATASETS.items():
+        sizes = " + ".join(f"{size:,}" for size in known.sizes)
+        home = known.home.removeprefix("https://")
+        found = locate(name, data_dir) or "not here"
+        table.add_row(name, str(len(known.labels)), sizes, known.licence, home, found)
+    # A pipe has no width: there, a row is one line however long it gets.
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    click.echo("Your own data:")
+    for prefix, kind in OWN_KINDS.items():
+        click.echo(f"  {prefix}:PATH".ljust(14) + kind.what)
+
+
+@data.command()
+@click.argument("name")
+@DATA_DIR
+def download(name: str, data_dir: Path | None) -> None:
+    """Fetch a dataset from a public mirror, check it, and print the folder it is in.
+
+    With --data-dir, the files will be in that folder, whatever lies elsewhere.
+    """
+    from digitreader.training import datasets
+
+    click.echo(datasets.download(name, data_dir))
+
+
+@data.command()
+@click.argument("name")
+@DATA_DIR
+def info(name: str, data_dir: Path | None) -> None:
+    """Describe a dataset: shapes, images per class, pixel mean and deviation, where it lies.
+
+    NAME is one that `digitreader data list` shows, or folder:PATH, csv:PATH, npz:PATH.
+    """
+    from digitreader.training.datasets import load
+    from digitreader.training.show import description
+
+    click.echo(description(load(name, data_dir)))
+
+
+@data.command()
+@click.argument("name")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--rows", default=8, show_default=True, type=click.IntRange(1, 100))
+@click.option("--columns", default=12, show_default=True, type=click.IntRange(1, 100))
+@click.option("--seed", default=0, show_default=True, help="Chooses the samples.")
+@DATA_DIR
+def preview(  # noqa: PLR0913, PLR0917 (one parameter per option)
+    name: str, output: Path, rows: int, columns: int, seed: int, data_dir: Path | None
+) -> None:
+    """Draw a grid of training images with their labels into a picture file."""
+    from digitreader.training.datasets import load
+    from digitreader.training.show import sample_grid
+
+    grid = sample_grid(load(name, data_dir), rows, columns, seed)
+    try:
+        grid.save(output)
+    except (OSError, ValueError) as error:  # ValueError: no such kind of picture
+        raise UsageError(f"{output}: the picture cannot be written ({error})") from error
+    click.echo(output)
