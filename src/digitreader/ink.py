@@ -78,13 +78,13 @@ def _local_median(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _even_level(plane: NDArray[np.uint8]) -> float | None:
     """The paper's level where it is the same everywhere; None where light varies."""
     rim = np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
-    level = float(np.median(rim))
-    away = np.abs(plane.astype(np.float32) - level)
-    paper = float((away <= SAME_LEVEL).mean())
-    between = float(((away > SAME_LEVEL) & (away <= 3 * SAME_LEVEL)).mean())  # vignette, shadow
-    on_rim = float((np.abs(rim.astype(np.float32) - level) <= SAME_LEVEL).mean())
-    even = on_rim > 0.6 and paper > 0.4 and between < 0.15 * paper
-    return level if even else None
+    for level, least in ((float(np.median(rim)), 0.4), (float(np.median(plane)), 0.7)):
+        away = np.abs(plane.astype(np.float32) - level)
+        paper = float((away <= SAME_LEVEL).mean())
+        between = float((away <= 3 * SAME_LEVEL).mean()) - paper  # vignette, shadow
+        if paper > least and between < 0.15 * paper:
+            return level
+    return None
 
 
 def _light_of(plane: NDArray[np.float32]) -> NDArray[np.float32]:

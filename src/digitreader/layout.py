@@ -17,8 +17,8 @@ from digitreader.reading import Box
 
 Layout = Literal["auto", "single", "page"]
 
-STROKE = 0.2  # ink from which a pixel holds strokes together
-CERTAIN = 0.5  # ink that at least one pixel of a stroke reaches
+STROKE = 0.1  # ink from which a pixel holds strokes together
+CERTAIN = 0.35  # ink that at least one pixel of a stroke reaches
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +126,7 @@ def _longest(box: Box) -> int:
 
 def _main_digit(pieces: list[Piece], shape: tuple[int, ...]) -> Piece:
     """The largest, most central piece and what belongs to it."""
+    pieces = [p for p in pieces if not _is_border_line(p, pieces, shape)]
     main = max(pieces, key=lambda piece: _prominence(piece, shape))
     parts = [p for p in pieces if p is not main and _belongs(p, main, shape)]
     return _joined([main, *parts])
@@ -137,12 +138,27 @@ def _prominence(piece: Piece, shape: tuple[int, ...]) -> float:
     off_x = abs(box.x + box.width / 2 - shape[1] / 2) / shape[1]
     off_y = abs(box.y + box.height / 2 - shape[0] / 2) / shape[0]
     central = 1 - max(off_x, off_y)  # 1 in the middle, 1/2 at the border
-    whole = 0.5 if _cut_off(box, shape) else 1.0
+    whole = 0.5 if _sides_cut(box, shape) else 1.0
     return math.sqrt(piece.mass) * _longest(box) * central * whole
 
 
-def _cut_off(box: Box, shape: tuple[int, ...]) -> bool:
-    return box.x <= 0 or box.y <= 0 or box.right >= shape[1] or box.bottom >= shape[0]
+def _sides_cut(box: Box, shape: tuple[int, ...]) -> int:
+    """Sides of the picture that the box reaches."""
+    height, width = shape
+    return (box.x <= 0) + (box.y <= 0) + (box.right >= width) + (box.bottom >= height)
+
+
+def _is_border_line(piece: Piece, pieces: list[Piece], shape: tuple[int, ...]) -> bool:
+    """A form's edge: runs from side to side along the border, beside or around a digit."""
+    box = piece.box
+    along = box.width >= 0.8 * shape[1] or box.height >= 0.8 * shape[0]
+    thin = piece.mass < 0.2 * box.width * box.height or _is_bar(box)
+    sizable = [p for p in pieces if p is not piece and _longest(p.box) > 0.2 * max(shape)]
+    return along and thin and _sides_cut(box, shape) >= 2 and bool(sizable)
+
+
+def _is_bar(box: Box) -> bool:
+    return _longest(box) > 5 * min(box.width, box.height)
 
 
 def _belongs(piece: Piece, main: Piece, shape: tuple[int, ...]) -> bool:
@@ -151,9 +167,8 @@ def _belongs(piece: Piece, main: Piece, shape: tuple[int, ...]) -> bool:
     size = _longest(main.box)
     near = max(-across, -down, 0) < 0.25 * size
     sizable = _longest(piece.box) > 0.12 * size
-    beside = across < 0.3 * piece.box.width  # a neighbour, a comma
-    inside = not _cut_off(piece.box, shape) or _cut_off(main.box, shape)
-    return near and sizable and inside and not beside
+    within = across / piece.box.width  # little of a neighbour or a comma, most of a part
+    return near and sizable and within > (0.6 if _sides_cut(piece.box, shape) else 0.3)
 
 
 # --- several digits ----------------------------------------------------------------------------
