@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 
@@ -53,3 +55,18 @@ class MissingExtraError(DigitReaderError):
             f"{feature} needs the '{extra}' extra, which is not installed: "
             f"pip install 'digitreader[{extra}]'"
         )
+
+
+@contextmanager
+def needs_extra(feature: str, extra: str) -> Iterator[None]:
+    """Turn a library that is not installed into the command that installs it.
+
+    Raises:
+        MissingExtraError: something imported inside is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("digitreader"):
+            raise
+        raise MissingExtraError(feature, extra) from error

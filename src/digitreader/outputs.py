@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -47,11 +48,17 @@ def format_of(path: Path) -> str:
 
 
 def write_json(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> None:
-    """One object for one page, an array for several."""
+    """One object for one page, an array with an object a line for several."""
     del labels
-    rows = [reading.as_dict() for reading in readings]
-    json.dump(rows[0] if len(rows) == 1 else rows, stream, ensure_ascii=False, indent=1)
-    stream.write("\n")
+    rows = (json.dumps(reading.as_dict(), ensure_ascii=False) for reading in readings)
+    first, second = next(rows, None), next(rows, None)
+    if first is not None and second is None:
+        stream.write(first + "\n")
+        return
+    stream.write("[")
+    for i, row in enumerate(chain(filter(None, (first, second)), rows)):
+        stream.write((",\n" if i else "\n") + row)
+    stream.write("\n]\n")
 
 
 def write_jsonl(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> None:
@@ -95,6 +102,13 @@ def write_table(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> 
         )
     # A pipe has no width: let no cell be cut there.
     Console(file=stream, width=None if stream.isatty() else 10_000).print(table)
+
+
+def write_json_file(value: object, path: Path) -> None:
+    """Write a value as JSON; the file appears under its name only when it is whole."""
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    draft.replace(path)
 
 
 FORMATS: dict[str, Format] = {

@@ -59,14 +59,20 @@ class Reader:
 
         A source that cannot be read gives a reading with status `error`, and the rest go on.
         """
+        return (reading for _, reading in self.read_pages(sources, layout))
+
+    def read_pages(
+        self, sources: Iterable[Source], layout: Layout = "auto"
+    ) -> Iterator[tuple[Page | None, Reading]]:
+        """As `read_many`, with the page that was read; None where there was none to read."""
         for source in sources:
             number = 0
             try:
                 for page in open_pages(source):
                     number = page.number
-                    yield self.read_page(page, layout)
+                    yield page, self.read_page(page, layout)
             except SourceError as error:
-                yield Reading.failed(name_of(source), number + 1, self.model, str(error))
+                yield None, Reading.failed(name_of(source), number + 1, self.model, str(error))
 
     def read_page(self, page: Page, layout: Layout = "auto") -> Reading:
         """Read a page that is decoded already."""

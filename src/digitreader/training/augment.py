@@ -103,7 +103,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         elastic=1.5,
         thickness=1.0,
         fading=0.4,
-        noise=12,
+        noise=8,
     ),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,7 +57,10 @@ def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
     whole(np.zeros((1, 28, 28), np.uint8))  # Keras exports only what has been called
     with TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / "draft.onnx"
-        whole.export(str(draft), format="onnx", verbose=False)
+        with warnings.catch_warnings():
+            # Keras looks for np.object, which NumPy warns of, to mend old versions of tf2onnx.
+            warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+            whole.export(str(draft), format="onnx", verbose=False)
         model = onnx.load(str(draft))
         _rename(model.graph, model.graph.input[0].name, "glyphs")
         _rename(model.graph, model.graph.output[0].name, "logits")

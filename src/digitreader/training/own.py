@@ -8,8 +8,8 @@ path as a picture that is to be read, so training sees what reading sees.
 from __future__ import annotations
 
 import logging
-import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,26 +17,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from digitreader.errors import DataError
+from digitreader.errors import DataError, SourceError
 from digitreader.glyphs import SIDE, to_glyph
 from digitreader.ink import ink_of, working_copy
 from digitreader.layout import find_digits
+from digitreader.sources import open_pages
 
 log = logging.getLogger(__name__)
 
 PIXELS = SIDE * SIDE
 NAMED_BAD_FILES = 5  # further ones are only counted
-# What Pillow's decoders raise for damaged files.
-UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +64,12 @@ def read_folder(path: Path) -> list[Labelled]:
     for folder in classes:
         for file in sorted(entry for entry in _entries(folder) if entry.is_file()):
             try:
-                images.append(_glyph_in(file))
-                names.append(folder.name)
-            except UNREADABLE as error:
-                bad.append(f"{file} ({error})")
+                glyphs = _glyphs_in(file)
+            except SourceError as error:
+                bad.append(str(error))
+            else:
+                images += glyphs
+                names += [folder.name] * len(glyphs)
     _report(path, bad, len(images))
     return [Labelled(np.stack(images), tuple(names))]  # [N, 28, 28]
 
@@ -89,19 +82,12 @@ def _entries(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: not a folder that can be read ({error.strerror})") from error
 
 
-def _glyph_in(file: Path) -> NDArray[np.uint8]:
-    """The one character in a picture file; ValueError where there is no ink in it."""
-    with Image.open(file) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        if upright.has_transparency_data:
-            paper = Image.new("RGBA", upright.size, "white")
-            upright = Image.alpha_composite(paper, upright.convert("RGBA"))
-        grey_already = upright.mode in ("1", "L")
-        pixels = np.asarray(upright.convert("L" if grey_already else "RGB"))
-    glyph = _glyph(pixels)
-    if not glyph.any():
-        raise ValueError("no ink in it")
-    return glyph
+def _glyphs_in(file: Path) -> list[NDArray[np.uint8]]:
+    """The one character on each page of a picture file; SourceError where there is none."""
+    glyphs = [_glyph(page.pixels) for page in open_pages(file)]
+    if not all(glyph.any() for glyph in glyphs):
+        raise SourceError(f"{file}: no ink in it")
+    return glyphs
 
 
 def _glyph(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -173,7 +159,7 @@ def read_npz(path: Path) -> list[Labelled]:
     try:
         with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             arrays: dict[str, NDArray[Any]] = dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not an npz file of plain arrays ({error})") from error
     for train, test in ARRAY_NAMES:
         if all(name in arrays for name in train):

@@ -22,7 +22,7 @@ class Recipe:
     dataset: str = "mnist"
     network: str = "default"
     augment: str = "shift"
-    epochs: int = 3
+    epochs: int = 4
     batch_size: int = 128
     optimizer: str = "adamw"
     learning_rate: float = 8e-3  # at its peak

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 import digitreader
 from digitreader.classifier import Classifier, ModelCard, softmax
 from digitreader.errors import DataError, UsageError
+from digitreader.outputs import write_json_file
 from digitreader.training import augment, export, networks, plots
 from digitreader.training.calibrate import fit_temperature
 from digitreader.training.datasets import Dataset, Split, hold_out, load, one_hot, scaled
@@ -35,7 +36,7 @@ PARITY_IMAGES = 1000
 UNSURE_BELOW = 0.7  # calibrated confidence; issue by issue this becomes a stated risk
 
 Row = dict[str, float]
-Reporter = Callable[[int, int, Row], None]  # epoch, step, what Keras measured so far
+Reporter = Callable[[float, Row], None]  # epochs done so far, and what Keras measured in this one
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +154,6 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._patience = patience
         self._report = report
         self._started = 0.0
-        self._epoch = 0
 
     @property
     def best(self) -> int:
@@ -168,13 +168,12 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
         """Start the epoch's clock."""
-        self._epoch = epoch
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
         """Report progress."""
         if self._report is not None and logs is not None:
-            self._report(self._epoch, batch + 1, logs)
+            self._report(len(self.rows) + (batch + 1) / self.params["steps"], logs)
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
         """Write everything down; `last.keras` comes last, for the rest follows from it."""
@@ -183,6 +182,8 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = time.perf_counter() - self._started
         self.rows.append(row)
+        if self._report is not None:
+            self._report(len(self.rows), row)
         if self.best == epoch:
             _save(export.in_float32(self.model), self.folder / "best.keras")
         _write_history(self.rows, self.folder)
@@ -207,7 +208,7 @@ def _claimed(out: Path, recipe: Recipe, resume: bool) -> Recipe:
     if written.exists():
         raise UsageError(f"{out} holds a run already: add --resume, or choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    _write_text(written, json.dumps(recipe.as_dict(), indent=2) + "\n")
+    write_json_file(recipe.as_dict(), written)
     return recipe
 
 
@@ -284,7 +285,7 @@ def _finish(
         "validation": validation.as_dict(),
         "test": test.as_dict() if test else None,
     }
-    _write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    write_json_file(metrics, out / "metrics.json")
     plots.curves(log.rows, out / "curves.png")
     plots.confusion(test or validation, out / "confusion.png")
     return Run(out, log.rows, validation, test, parity, seconds, interrupted)
@@ -321,12 +322,6 @@ def _write_history(rows: list[Row], folder: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
     os.replace(draft, folder / "history.csv")
-
-
-def _write_text(path: Path, text: str) -> None:
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
 
 
 def _save(network: keras.Model, path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Thin doors: each takes input from somewhere, calls the library, and gives the answer back."""

@@ -1,0 +1,78 @@
+"""The command line: the program's name, its commands, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from digitreader import __version__
+from digitreader.doors.data_cli import data
+from digitreader.doors.doctor import doctor
+from digitreader.doors.read_cli import read
+from digitreader.doors.train_cli import evaluate, train
+from digitreader.errors import DigitReaderError, ExitCode
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 all well; 1 some pictures failed; 2 wrong usage; "
+    "3 a model, a dataset or an extra is missing or broken; 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="digitreader")
+def cli() -> None:
+    """Read handwritten digits from any picture, and say how sure that is.
+
+    \b
+    digitreader read photo.jpg                 the digits in a picture
+    digitreader read scans/ -o readings.csv    a folder of pictures, as CSV
+    digitreader train                          a network on MNIST, in about a minute
+    """
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print the script that completes commands and options in a shell.
+
+    \b
+    bash:  eval "$(digitreader completion bash)"     in ~/.bashrc
+    zsh:   eval "$(digitreader completion zsh)"      in ~/.zshrc
+    fish:  digitreader completion fish | source      in ~/.config/fish/config.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None  # click knows the three shells
+    click.echo(found(cli, {}, "digitreader", "_DIGITREADER_COMPLETE").source())
+
+
+for _command in (read, train, evaluate, data, doctor):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command, print what went wrong as one line, and return the exit code."""
+    try:
+        code = cli.main(arguments, prog_name="digitreader", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except DigitReaderError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    return int(code or ExitCode.OK)

@@ -1,0 +1,190 @@
+"""`digitreader read`: pictures in, digits out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from digitreader.errors import ExitCode, SourceError, UsageError
+from digitreader.outputs import FORMATS, annotated, format_of
+from digitreader.reading import Reading
+from digitreader.sources import expand, missing
+
+if TYPE_CHECKING:
+    from digitreader.layout import Layout
+    from digitreader.reader import Reader
+    from digitreader.sources import Page
+
+OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command(no_args_is_help=True)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    help="How to write the readings: "
+    + "; ".join(f"{name} ({form.about})" for name, form in FORMATS.items())
+    + ". The default is the suffix of --output, or table.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write to this file instead of standard output.")  # fmt: skip
+@click.option("--annotate", type=OUT_FOLDER, help="Write each page with its boxes to this folder.")
+@click.option("--show-input", type=OUT_FOLDER,
+              help="Write the 28×28 pictures that the model saw to this folder.")  # fmt: skip
+@click.option("--layout", type=click.Choice(["auto", "single", "page"]), default="auto",
+              show_default=True, help="One main digit, all digits, or whichever it is.")  # fmt: skip
+@click.option("--min-confidence", type=click.FloatRange(0, 1),
+              help="Call digits with less confidence unsure; the default is the model's.")  # fmt: skip
+@click.option("--model", type=click.Path(dir_okay=False, path_type=Path),
+              help="An .onnx file made by `digitreader train`; the default comes with the package.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no messages; the exit code tells.")
+def read(  # noqa: PLR0913 (one parameter per option)
+    sources: tuple[str, ...],
+    *,
+    form: str | None,
+    output: Path | None,
+    annotate: Path | None,
+    show_input: Path | None,
+    layout: Layout,
+    min_confidence: float | None,
+    model: Path | None,
+    quiet: bool,
+) -> int:
+    """Read the digits in pictures.
+
+    A SOURCE is a picture, a folder of pictures, a pattern such as 'scans/*.png', a web address,
+    `-` for standard input, or @list.txt for a file that names one source a line.
+
+    \b
+    digitreader read photo.jpg
+    digitreader read scans/ --format jsonl
+    digitreader read page.png --annotate out/
+    """
+    form = form or (format_of(output) if output else "table")
+    if output and not output.absolute().parent.is_dir():
+        raise UsageError(f"{output}: there is no folder {output.parent} to write to")
+    planned = list(_planned(sources))
+    good = any(isinstance(source, str) for source in planned)
+    reader = _reader(model, min_confidence) if good else None
+    labels = reader.labels if reader else ()
+    work = _Work(reader, layout, quiet, annotate, show_input)
+    with _stream(output) as stream:
+        FORMATS[form].write(work.readings(planned), stream, labels)
+    if work.interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.SOME_FAILED if work.failed else ExitCode.OK
+
+
+Planned = str | tuple[str, SourceError]  # a source, or what was asked for and why it is none
+
+
+def _planned(arguments: Iterable[str]) -> Iterator[Planned]:
+    """Every single source, checked as far as that goes without opening it."""
+    for argument in arguments:
+        try:
+            for source in expand([argument]):
+                why = missing(source)
+                yield (source, SourceError(why)) if why else source
+        except SourceError as error:
+            yield argument, error
+
+
+def _reader(model: Path | None, min_confidence: float | None) -> Reader:
+    from digitreader.reader import Reader
+
+    return Reader(model, min_confidence=min_confidence)
+
+
+class _Work:
+    """Reads what is planned, keeps the pictures asked for, and remembers what went wrong."""
+
+    def __init__(
+        self,
+        reader: Reader | None,
+        layout: Layout,
+        quiet: bool,
+        annotate: Path | None,
+        show_input: Path | None,
+    ) -> None:
+        self.reader, self.layout, self.quiet = reader, layout, quiet
+        self.annotate, self.show_input = annotate, show_input
+        self.failed = False
+        self.interrupted = False
+        self._names: set[str] = set()
+        for folder in (annotate, show_input):
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def readings(self, planned: list[Planned]) -> Iterator[Reading]:
+        """Yield a reading for each page; Ctrl-C ends the row early and keeps what was read."""
+        try:
+            for item in _progress(planned, self.quiet):
+                for page, reading in self._read(item):
+                    if page:
+                        self._keep_pictures(page, reading)
+                    if reading.error:
+                        self.failed = True
+                        if not self.quiet:
+                            click.echo(f"Error: {reading.error}", err=True)
+                    yield reading
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def _read(self, item: Planned) -> Iterable[tuple[Page | None, Reading]]:
+        if isinstance(item, str):
+            assert self.reader is not None  # there is one as soon as one source is good
+            return self.reader.read_pages([item], self.layout)
+        source, error = item
+        model = self.reader.model if self.reader else ""
+        return [(None, Reading.failed(source, 1, model, str(error)))]
+
+    def _keep_pictures(self, page: Page, reading: Reading) -> None:
+        name = self._free_name(page)
+        if self.annotate:
+            annotated(page.pixels, reading).save(self.annotate / f"{name}.png")
+        if self.show_input:
+            from PIL import Image
+
+            for i, digit in enumerate(reading.digits, start=1):
+                path = self.show_input / f"{name}-{i}-{digit.label}.png"
+                Image.fromarray(digit.glyph).save(path)
+
+    def _free_name(self, page: Page) -> str:
+        """Return a file name for a page's pictures that no other page of this run has."""
+        stem = Path(page.source).stem or "page"
+        stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
+        stem += f"-page{page.number}" if page.number > 1 else ""
+        name, again = stem, 2
+        while name in self._names:
+            name, again = f"{stem}-{again}", again + 1
+        self._names.add(name)
+        return name
+
+
+def _progress(planned: list[Planned], quiet: bool) -> Iterable[Planned]:
+    """Show how far the run is, on a terminal."""
+    if quiet or len(planned) < 2 or not sys.stderr.isatty():
+        return planned
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(planned, "reading", console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def _stream(output: Path | None) -> Iterator[TextIO]:
+    """Give where to write: standard output, or a file that gets its name when it is whole."""
+    if output is None:
+        yield sys.stdout
+        return
+    draft = output.with_name(output.name + ".part")
+    with draft.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+    draft.replace(output)
