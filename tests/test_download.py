@@ -8,6 +8,7 @@ import http.client
 import http.server
 import io
 import logging
+import re
 import socket
 import stat
 import struct
@@ -345,33 +346,33 @@ def test_only_missing_files_are_fetched(first: Mirror, tmp_path: Path) -> None:
     assert first.asked == ["/test-images.gz"]
 
 
-FAULTS = {
-    "missing": None,
-    "server error": (500, {}, b"sorry"),
-    "a web page": (200, {}, b"<html>please log in</html>"),
-    "truncated gzip": (200, {}, packed(CONTENT["train-images"])[:1000]),
-    "broken off": (200, {"Content-Length": "99999"}, packed(CONTENT["train-images"])),
-    "another file": (200, {}, packed(CONTENT["test-images"])),
-    "much too large": (200, {}, bytes(200_000)),
-    "a redirect to http": (302, {"Location": "http://example.invalid/x.gz"}, b""),
+FAULTS: dict[str, tuple[tuple[int, dict[str, str], bytes], str]] = {
+    "missing": ((404, {}, b"no such file"), "Not Found"),
+    "server error": ((500, {}, b"sorry"), "Internal Server Error"),
+    "a web page": ((200, {}, b"<html>please log in</html>"), "expected images"),
+    "truncated gzip": ((200, {}, packed(CONTENT["train-images"])[:1000]), "truncated"),
+    "broken off": (
+        (200, {"Content-Length": "99999"}, packed(CONTENT["train-images"])),
+        "broke off after .* of 99,999 bytes",
+    ),
+    "another file": ((200, {}, packed(CONTENT["test-images"])), "expected 30 images"),
+    "much too large": ((200, {}, bytes(200_000)), "larger than"),
+    "to http": ((302, {"Location": "http://example.invalid/x.gz"}, b""), "only https"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_next_mirror_is_used_and_named(
+def test_the_next_mirror_is_used_and_the_fault_named(
     first: Mirror, second: Mirror, tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     first.serve()
-    answer = FAULTS[fault]
-    if answer is None:
-        del first.answers["/train-images.gz"]
-    else:
-        first.answers["/train-images.gz"] = answer
+    first.answers["/train-images.gz"], reason = FAULTS[fault]
     with caplog.at_level(logging.WARNING):
         mirrors.download(TINY, tmp_path / "d", (first.url, second.url))
     assert names(tmp_path / "d") == ALL
     assert second.asked == ["/train-images.gz"]
-    assert "the next mirror was used" in caplog.text
+    host = re.escape(first.url.split("/")[2])
+    assert re.search(f"train-images.gz: the next mirror was used, {host}: .*{reason}", caplog.text)
     np.testing.assert_array_equal(mirrors.read(TINY, tmp_path / "d")[0], IMAGES[TRAIN])
 
 
