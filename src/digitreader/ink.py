@@ -17,6 +17,8 @@ SAME_LEVEL = 8  # grey levels; JPEG ringing and scanner noise stay within it
 NOISE_SHARE = 90  # percent of the paper that measures its noise; on clean paper all is 0
 NOISES = 3.0  # times that noise is still noise: five deviations where it is Gaussian
 LEAST_CONTRAST = 0.06  # of the paper's brightness; the faintest pencil that is still ink
+REL = 0.25
+DARKEST = 60.0  # paper darker than this, in the deepest shadow, tells nothing
 STRONG = 0.75  # contrast from which ink needs no brightening
 
 
@@ -35,7 +37,7 @@ def ink_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     paper_bright = _paper_bright(pixels)
     light = _light_of(paper_bright)  # the paper's brightness at each place
-    contrast = (light - paper_bright) / np.maximum(light, 1)
+    contrast = (light - paper_bright) / np.maximum(light, DARKEST)
     return _without_noise(contrast.astype(np.float32, copy=False))
 
 
@@ -71,8 +73,11 @@ def _ink_is_bright(grey: NDArray[np.uint8]) -> bool:
 
 
 def _local_median(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    size = (max(grey.shape) // 3) | 1  # wider than a stroke, narrower than a shadow
-    return cv2.medianBlur(grey, max(3, size)).astype(np.float32)
+    """The usual grey around each pixel; mirrored at the rim, so a dark rim stays unusual."""
+    reach = max(1, min(grey.shape) // 6)  # wider than a stroke, narrower than a shadow
+    padded = cv2.copyMakeBorder(grey, reach, reach, reach, reach, cv2.BORDER_REFLECT)
+    usual = cv2.medianBlur(padded, 2 * reach + 1)
+    return usual[reach:-reach, reach:-reach].astype(np.float32)
 
 
 def _even_level(plane: NDArray[np.uint8]) -> float | None:
@@ -95,27 +100,23 @@ def _light_of(plane: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.full_like(plane, level)
     light = _paper_only(small, _closed(small))
     size = plane.shape[::-1]
-    return np.asarray(cv2.resize(light, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    light = cv2.resize(light.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(light, np.float32)
 
 
-def _closed(small: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _closed(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Strokes filled with the brightness beside them; edges of shadows stay where they are."""
     side = max(3, max(small.shape) // 4)  # wider than any stroke
     smooth = cv2.medianBlur(small, 3)
     kernel = np.ones((side, side), np.uint8)
-    return cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel).astype(np.float32)
+    return np.asarray(cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel), np.uint8)
 
 
-def _paper_only(small: NDArray[np.uint8], light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean of the paper nearby, leaving out what is ink under the first estimate."""
-    plane = small.astype(np.float32)
-    reach = max(small.shape) / 40
-    for _ in range(2):
-        ink = (plane < 0.9 * light).astype(np.uint8)
-        paper = 1 - cv2.dilate(ink, np.ones((3, 3), np.uint8)).astype(np.float32)
-        weight = cv2.GaussianBlur(paper, (0, 0), reach) + 1e-3
-        light = (cv2.GaussianBlur(paper * plane, (0, 0), reach) + 1e-3 * light) / weight
-    return light
+def _paper_only(small: NDArray[np.uint8], light: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The usual paper nearby, ink replaced by the first estimate; a median keeps edges."""
+    stroke = cv2.dilate((small < 0.9 * light).astype(np.uint8), np.ones((3, 3), np.uint8))
+    paper = np.where(stroke > 0, light, small)
+    return np.asarray(cv2.medianBlur(paper, 2 * (max(small.shape) // 60) + 3), np.uint8)
 
 
 def _without_noise(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -126,6 +127,7 @@ def _without_noise(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
     if not strokes.size:
         return np.zeros_like(contrast)
     peak = float(np.percentile(strokes, 95, method="nearest"))
+    floor = max(floor, REL * peak) if floor > 0 else 0.0
     ink = np.where(contrast > floor, contrast, 0)
     if peak < STRONG:
         ink = np.minimum(ink / peak, 1)

@@ -17,6 +17,7 @@ from digitreader.reading import Box
 
 Layout = Literal["auto", "single", "page"]
 
+PARTM = .4
 STROKE = 0.1  # ink from which a pixel holds strokes together
 CERTAIN = 0.35  # ink that at least one pixel of a stroke reaches
 
@@ -63,7 +64,7 @@ def find_digits(ink: NDArray[np.float32], layout: Layout = "auto") -> tuple[Line
     labels, pieces = _pieces(ink)
     if not pieces:
         return ()
-    lines = [] if layout == "single" else _lines(_digits(pieces))
+    lines = [] if layout == "single" else _lines(_digits(pieces, ink.shape))
     several = sum(len(line) for line in lines) > 1
     if layout == "single" or (layout == "auto" and not several):
         lines = [[_main_digit(pieces, ink.shape)]]
@@ -126,7 +127,7 @@ def _longest(box: Box) -> int:
 
 def _main_digit(pieces: list[Piece], shape: tuple[int, ...]) -> Piece:
     """The largest, most central piece and what belongs to it."""
-    pieces = [p for p in pieces if not _is_border_line(p, pieces, shape)]
+    pieces = [p for p in pieces if not _is_border_line(p, pieces, shape)] or pieces
     main = max(pieces, key=lambda piece: _prominence(piece, shape))
     parts = [p for p in pieces if p is not main and _belongs(p, main, shape)]
     return _joined([main, *parts])
@@ -174,18 +175,17 @@ def _belongs(piece: Piece, main: Piece, shape: tuple[int, ...]) -> bool:
 # --- several digits ----------------------------------------------------------------------------
 
 
-def _digits(pieces: list[Piece]) -> list[Piece]:
+def _digits(pieces: list[Piece], shape: tuple[int, ...]) -> list[Piece]:
     """Pieces merged to digits; frames, rules, dashes and specks left out."""
     pieces = [p for p in pieces if not _encloses(p, pieces)]
-    height = _usual_height(pieces)
-    pieces = [p for p in pieces if not _is_rule(p.box, height)]
+    height = _usual_height([p for p in pieces if not _sides_cut(p.box, shape)] or pieces)
+    pieces = [p for p in pieces if not _is_rule(p.box, height, shape)]
     merged = _merged([p for p in pieces if _longest(p.box) > 0.1 * height])
-    height = _usual_height(merged)
     return [p for p in merged if 0.4 * height < p.box.height < 3 * height]
 
 
 def _usual_height(pieces: list[Piece]) -> float:
-    """Median height of what is large enough to be a digit, each weighed by its height."""
+    """Median height, each piece weighed by its height, so that specks do not count."""
     heights = np.sort(np.array([p.box.height for p in pieces], np.float64))
     if not heights.size:
         return 1.0
@@ -204,10 +204,19 @@ def _encloses(piece: Piece, pieces: list[Piece]) -> bool:
     return len(inside) >= 2
 
 
-def _is_rule(box: Box, height: float) -> bool:
-    flat = box.width > 2.5 * box.height and box.height < 0.5 * height
-    upright = box.height > 2.5 * height and box.height > 8 * box.width
-    return (flat and box.width > 1.5 * height) or upright
+def _is_rule(box: Box, height: float, shape: tuple[int, ...]) -> bool:
+    """A dash, a ruled line, or the edge of the sheet."""
+    flat = box.width > max(2.5 * box.height, 1.5 * height) and box.height < 0.5 * height
+    upright = box.height > max(10 * box.width, 1.5 * height)
+    cut = _sides_cut(box, shape) > 0 and _longest(box) > 2 * height
+    return flat or upright or cut or (_in_margin(box, shape) and shape[0] > 4 * height)
+
+
+def _in_margin(box: Box, shape: tuple[int, ...]) -> bool:
+    """Wholly in the outer twentieth: a table's edge, a binding; no place for writing."""
+    height, width = shape
+    left_or_right = box.right < 0.05 * width or box.x > 0.95 * width
+    return left_or_right or box.bottom < 0.05 * height or box.y > 0.95 * height
 
 
 def _merged(pieces: list[Piece]) -> list[Piece]:
