@@ -249,9 +249,6 @@ def test_mnist_form_pictures_stay_as_they_are(tmp_path: Path) -> None:
         np.testing.assert_array_equal(image, glyph)
 
 
-@pytest.mark.filterwarnings(  # Pillow keeps a truncated file open until it is collected
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
 def test_bad_pictures_are_skipped_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
