@@ -17,7 +17,7 @@ from digitreader.errors import UsageError
 from digitreader.reading import Digit, Reading
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageDraw
 
 Labels = Sequence[str]
 Writer = Callable[[Iterable[Reading], TextIO, Labels], None]
@@ -133,7 +133,7 @@ def annotated(pixels: NDArray[np.uint8], reading: Reading) -> Image.Image:
 
     A small page is enlarged, so that the writing can be read.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     page = Image.fromarray(pixels).convert("RGB")
     factor = max(1, round(320 / max(page.size)))
@@ -143,12 +143,28 @@ def annotated(pixels: NDArray[np.uint8], reading: Reading) -> Image.Image:
     for digit in reading.digits:
         x, y, width, height = (value * factor for value in digit.box)
         colour = COLOURS[digit.status]
-        font = ImageFont.load_default(size=max(11, min(height // 3, max(page.size) // 25)))
-        words = f"{digit.label} {100 * digit.confidence:.0f}%"
         draw.rectangle((x - line, y - line, x + width, y + height), outline=colour, width=line)
-        left, top, right, bottom = draw.textbbox((x, y - line), words, font=font, anchor="lb")
-        down = max(0, 2 - int(top))  # at the top of the page the label goes into the box
-        sheet = (left - 2, top - 1 + down, right + 2, bottom + 1 + down)
-        draw.rectangle(sheet, fill=colour)
-        draw.text((x, y - line + down), words, font=font, fill="white", anchor="lb")
+        size = max(12, min(height // 3, max(page.size) // 22))
+        _tag(draw, digit.label, (x - line, y - line), "lb", size, colour)
+        sure = f"{100 * digit.confidence:.0f}%"
+        _tag(draw, sure, (x - line, y + height), "lt", max(10, size // 2), colour)
     return page
+
+
+def _tag(  # noqa: PLR0913, PLR0917 (what a label is made of)
+    draw: ImageDraw.ImageDraw,
+    words: str,
+    corner: tuple[int, int],
+    anchor: str,
+    size: int,
+    colour: tuple[int, int, int],
+) -> None:
+    """Write on a coloured patch whose corner (Pillow's anchor) lies here, within the picture."""
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size=size)
+    left, top, right, bottom = draw.textbbox(corner, words, font=font, anchor=anchor)
+    down = max(0, 2 - int(top)) - max(0, int(bottom) + 2 - draw.im.size[1])
+    patch = (left - 1, top - 2 + down, right + 3, bottom + 2 + down)
+    draw.rectangle(patch, fill=colour)
+    draw.text((corner[0] + 1, corner[1] + down), words, font=font, fill="white", anchor=anchor)

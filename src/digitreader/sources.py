@@ -83,8 +83,8 @@ def open_pages(source: Source) -> Iterator[Page]:
     elif isinstance(source, str | Path) and Path(source).suffix.lower() == ".npy":
         yield from _from_npy(source, name)
     elif isinstance(source, str | Path | bytes):
-        with _decoding(name):
-            yield from _from_image(_open_image(source, name), name)
+        with _decoding(name), _open_image(source, name) as image:
+            yield from _from_image(image, name)
     else:
         with _decoding(name):
             yield from _from_image(source, name)
@@ -188,8 +188,7 @@ def _downloaded(url: str) -> bytes:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             return _limited(answer.read(MAX_BYTES + 1), url)
     except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise SourceError(f"{url}: cannot be fetched: {reason}") from error
+        raise SourceError(f"{url}: cannot be fetched: {error}") from error
 
 
 def _limited(data: bytes, name: str) -> bytes:

@@ -109,9 +109,9 @@ def lenet5(x: Tensor) -> Tensor:
     from keras import layers
 
     x = layers.Conv2D(6, 5, padding="same", activation="tanh")(x)
-    x = layers.AveragePooling2D()(x)  # [N, 14, 14, 6]
+    x = layers.AveragePooling2D(2)(x)  # [N, 14, 14, 6]
     x = layers.Conv2D(16, 5, activation="tanh")(x)
-    x = layers.AveragePooling2D()(x)  # [N, 5, 5, 16]
+    x = layers.AveragePooling2D(2)(x)  # [N, 5, 5, 16]
     x = layers.Flatten()(x)  # [N, 400]
     x = layers.Dense(120, activation="tanh")(x)
     return layers.Dense(84, activation="tanh")(x)

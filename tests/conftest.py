@@ -1,0 +1,55 @@
+"""What several tests need: pictures drawn by the examples, real data where there is some."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+
+# TensorFlow greets on stderr and takes all memory it sees; tests want neither.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def examples() -> dict[Path, tuple[str, ...]]:
+    """The example pictures, and the lines that each of them says."""
+    with (EXAMPLES / "expected.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        EXAMPLES / row["file"]: tuple(line for line in row["lines"].split("|") if line)
+        for row in rows
+    }
+
+
+@pytest.fixture(scope="session")
+def optdigits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Real handwritten digits that scikit-learn carries, in glyph form: images, targets."""
+    from digitreader.training.datasets import load
+
+    dataset = load("optdigits")
+    return dataset.train.images, dataset.train.targets
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data sets, where there is one."""
+    folder = os.environ.get("DIGITREADER_DATA")
+    if not folder:
+        pytest.skip("DIGITREADER_DATA names no data folder")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def mnist(data_folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """MNIST's training images and targets."""
+    from digitreader.training.datasets import load
+
+    dataset = load("mnist", data_folder)
+    return dataset.train.images, dataset.train.targets

@@ -1,0 +1,180 @@
+"""The path from a picture to a reading: right on real pictures, and unchanged by what is not ink."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+import digitreader
+from digitreader.errors import ModelError, SourceError
+from digitreader.reader import Reader
+
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture(scope="module")
+def seven() -> Pixels:
+    return np.asarray(Image.open(Path(__file__).parent.parent / "examples" / "felt_pen.png"))
+
+
+def test_the_examples_are_read_as_they_say(
+    reader: Reader, examples: dict[Path, tuple[str, ...]]
+) -> None:
+    assert {path.name: reader.read(path).lines for path in examples} == {
+        path.name: lines for path, lines in examples.items()
+    }
+
+
+def test_the_three_lines_of_the_readme(seven: Pixels) -> None:
+    reading = digitreader.read(seven)
+    (digit,) = reading.digits
+    assert reading.text == "7"
+    assert digit.digit == 7
+    assert digit.confidence == digit.top3[0][1] == max(digit.probabilities)
+    assert sum(digit.probabilities) == pytest.approx(1, abs=1e-5)
+    assert digit.glyph.shape == (28, 28)
+    assert digit.glyph.dtype == np.uint8
+
+
+def test_a_source_may_be_anything(reader: Reader, seven: Pixels, tmp_path: Path) -> None:
+    path = tmp_path / "seven.png"
+    Image.fromarray(seven).save(path)
+    colour = np.dstack([seven] * 3)
+    opaque = np.dstack([colour, np.full_like(seven, 255)])
+    sources: list[Any] = [
+        path, str(path), path.read_bytes(), Image.open(path), seven, colour, opaque,
+    ]  # fmt: skip
+    readings = list(reader.read_many(sources))
+    assert [reading.text for reading in readings] == ["7"] * len(sources)
+    assert {reading.digits[0].box for reading in readings} == {readings[0].digits[0].box}
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("layout", ["auto", "single", "page"])
+def test_an_empty_page_is_empty(reader: Reader, level: int, layout: Any) -> None:
+    noise = np.random.default_rng(level).normal(0, 2, (300, 200))
+    for page in (np.full((300, 200), level), np.clip(level + noise, 0, 255)):
+        reading = reader.read(page.astype(np.uint8), layout)
+        assert (reading.status, reading.text, reading.digits) == ("empty", "", ())
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2000), (2000, 1), (3, 3)])
+def test_pages_without_room_for_a_digit(reader: Reader, shape: tuple[int, int]) -> None:
+    assert reader.read(np.full(shape, 255, np.uint8)).status == "empty"
+
+
+def test_a_broken_picture_does_not_stop_the_rest(
+    reader: Reader, seven: Pixels, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    readings = list(reader.read_many([seven, tmp_path / "broken.png", tmp_path / "no.png", seven]))
+    assert [reading.status for reading in readings] == ["ok", "error", "error", "ok"]
+    assert "broken.png" in str(readings[1].error)
+    assert "no such file" in str(readings[2].error)
+
+
+def test_read_refuses_to_drop_pages(reader: Reader, seven: Pixels) -> None:
+    buffer = io.BytesIO()
+    frame = Image.fromarray(seven)
+    frame.save(buffer, "TIFF", save_all=True, append_images=[frame])
+    with pytest.raises(SourceError, match="several pages"):
+        reader.read(buffer.getvalue())
+    readings = list(reader.read_many([buffer.getvalue()]))
+    assert [(r.page, r.text) for r in readings] == [(1, "7"), (2, "7")]
+
+
+def test_min_confidence_marks_and_keeps(seven: Pixels) -> None:
+    strict = Reader(min_confidence=1.0).read(seven)
+    assert (strict.text, strict.status, strict.digits[0].status) == ("7", "unsure", "unsure")
+    assert Reader(min_confidence=0.0).read(seven).status == "ok"
+
+
+def test_a_missing_model_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model file"):
+        Reader(tmp_path / "none.onnx")
+
+
+# --- what must not change a reading -----------------------------------------------------------
+
+
+def base_digits(count: int) -> list[Pixels]:
+    """Real digits, 28×28, ink bright, spread over the classes."""
+    from digitreader.training.datasets import load
+
+    train = load("optdigits").train
+    chosen = [np.flatnonzero(train.targets == k)[: -(-count // 10)] for k in range(10)]
+    return [train.images[i] for i in np.concatenate(chosen)]
+
+
+@pytest.fixture(scope="module")
+def digits() -> list[Pixels]:
+    return base_digits(40)
+
+
+def texts(reader: Reader, pictures: list[Pixels]) -> list[str]:
+    return [reader.read(picture, "single").text for picture in pictures]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.tuples(*[st.integers(0, 60)] * 4))
+def test_padding_and_shifting_change_nothing(
+    reader: Reader, digits: list[Pixels], pads: tuple[int, int, int, int]
+) -> None:
+    top, bottom, left, right = pads
+    padded = [np.pad(d, ((top, bottom), (left, right))) for d in digits]
+    assert texts(reader, padded) == texts(reader, digits)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 7])
+def test_whole_factors_change_nothing(reader: Reader, digits: list[Pixels], factor: int) -> None:
+    enlarged = [np.kron(d, np.ones((factor, factor), np.uint8)) for d in digits]
+    before, after = texts(reader, digits), texts(reader, enlarged)
+    assert before == after
+
+
+def test_inverting_changes_nothing(reader: Reader, digits: list[Pixels]) -> None:
+    for digit in digits:
+        bright, dark = reader.read(digit, "single"), reader.read(255 - digit, "single")
+        np.testing.assert_array_equal(bright.digits[0].glyph, dark.digits[0].glyph)
+        np.testing.assert_array_equal(bright.digits[0].probabilities, dark.digits[0].probabilities)
+
+
+def test_encoding_again_changes_nothing(reader: Reader, digits: list[Pixels]) -> None:
+    for digit in digits:
+        buffer = io.BytesIO()
+        Image.fromarray(digit).save(buffer, "PNG")
+        again = reader.read(buffer.getvalue(), "single")
+        np.testing.assert_array_equal(
+            reader.read(digit, "single").digits[0].probabilities, again.digits[0].probabilities
+        )
+
+
+def test_mnist_goes_through_untouched(reader: Reader, mnist: tuple[Pixels, Any]) -> None:
+    images = mnist[0][:500]
+    readings = list(reader.read_many(list(images)))
+    untouched = [
+        len(r.digits) == 1 and np.array_equal(r.digits[0].glyph, image)
+        for r, image in zip(readings, images, strict=True)
+    ]
+    assert all(untouched)
+
+
+def test_the_shipped_model_reads_real_digits(
+    reader: Reader, optdigits: tuple[Pixels, NDArray[np.int64]]
+) -> None:
+    """scikit-learn's digits are 8×8 and blurred: far from MNIST, and read all the same."""
+    images, targets = optdigits
+    assert (reader.classify(images).argmax(1) == targets).mean() > 0.93

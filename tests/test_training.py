@@ -1,0 +1,279 @@
+"""Networks learn, runs can be killed and gone on with, and what is exported is what was trained."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+pytest.importorskip("tensorflow")
+
+from digitreader.classifier import Classifier, ModelCard  # noqa: E402
+from digitreader.errors import DataError, ModelError, UsageError  # noqa: E402
+from digitreader.training import augment, export, networks, recipes  # noqa: E402
+from digitreader.training.evaluate import evaluate  # noqa: E402
+from digitreader.training.recipes import Recipe  # noqa: E402
+from digitreader.training.train import train  # noqa: E402
+
+# Small and with dropout: its random state has to survive being killed, too.
+QUICK = Recipe(
+    dataset="optdigits", network="dense-64-dropout", epochs=4, batch_size=64, learning_rate=3e-3
+)
+
+
+# --- networks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(networks.NETWORKS))
+def test_every_network_gives_logits_for_any_number_of_classes(name: str) -> None:
+    network = networks.build(name, 47)
+    assert network.output_shape == (None, 47)
+    assert network(np.zeros((2, 28, 28, 1), np.float32)).dtype == "float32"
+
+
+def test_parameters_by_hand() -> None:
+    lenet = (25 + 1) * 6 + (25 * 6 + 1) * 16 + 401 * 120 + 121 * 84 + 85 * 10
+    assert networks.build("lenet-5", 10).count_params() == lenet
+    mlp = 785 * 512 + 513 * 256 + 257 * 10
+    assert networks.build("mlp", 10).count_params() == mlp
+
+
+def test_an_unknown_network_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="lenet-5"):
+        networks.build("lenet5", 10)
+
+
+@pytest.mark.parametrize("name", list(networks.NETWORKS))
+def test_every_network_is_the_same_in_onnx(name: str, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    network = networks.build(name, 10)
+    export.write_onnx(network, tmp_path / "m.onnx", ModelCard("m", tuple("0123456789"), 1.0, 0.5))
+    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8)
+    parity = export.check_parity(network, tmp_path / "m.onnx", images)
+    assert parity.n == 50
+    assert parity.max_difference < 1e-4
+
+
+def test_an_export_that_differs_is_not_called_done(tmp_path: Path) -> None:
+    network = networks.build("mlp", 10)
+    export.write_onnx(network, tmp_path / "m.onnx", ModelCard("m", tuple("0123456789"), 1.0, 0.5))
+    network.layers[-1].bias.assign(np.arange(10) / 100)
+    with pytest.raises(ModelError, match="does not do what the network does"):
+        export.check_parity(network, tmp_path / "m.onnx", np.zeros((3, 28, 28), np.uint8))
+
+
+def test_a_mixed_precision_network_is_exported_in_float32(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = networks.build("default", 10)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    plain = export.in_float32(mixed)
+    assert {layer.compute_dtype for layer in plain.layers} == {"float32"}
+    for before, after in zip(mixed.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+# --- recipes and augmentation -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [("epochs", 0), ("batch_size", 0), ("learning_rate", 0.0), ("seed", -1), ("optimizer", "sgdx")],
+)
+def test_a_knob_that_makes_no_sense_is_named(knob: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=knob):
+        Recipe(**{knob: value})
+
+
+def test_unknown_knobs_are_refused_and_known_ones_survive_being_written() -> None:
+    with pytest.raises(UsageError, match="lerning_rate"):
+        Recipe.from_dict({"lerning_rate": 1})
+    for recipe in recipes.RECIPES.values():
+        assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+
+
+@pytest.mark.parametrize("name", list(augment.AUGMENTATIONS))
+def test_augmentation_repeats_with_its_seed_and_keeps_its_form(name: str, optdigits: Any) -> None:
+    images = optdigits[0][:40]
+    before = images.copy()
+    once, again = (augment.named(name)(images, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    np.testing.assert_array_equal(images, before)
+    assert once.shape == images.shape
+    assert once.dtype == np.uint8
+    changed = (once != images).any(axis=(1, 2)).mean()
+    assert changed == 0 if name == "none" else changed > 0.8
+
+
+def test_shifts_reach_their_bound_and_go_no_further() -> None:
+    dot = np.zeros((500, 28, 28), np.uint8)
+    dot[:, 14, 14] = 255
+    moved = augment.Shift(2)(dot, np.random.default_rng(0))
+    _, rows, columns = np.nonzero(moved)
+    assert len(rows) == 500
+    assert set(rows) == set(columns) == {12, 13, 14, 15, 16}
+
+
+def test_a_rotation_turns_as_far_as_an_independent_one() -> None:
+    from scipy.ndimage import rotate
+
+    bar = np.zeros((1, 28, 28), np.uint8)
+    bar[0, 4:24, 12:16] = 255
+
+    class Fixed:
+        """A generator that always draws the upper bound."""
+
+        def uniform(self, low: float, high: float, size: Any = None) -> Any:
+            return np.full(size, high) if size is not None else high
+
+        def standard_normal(self, size: Any) -> Any:
+            return np.zeros(size)
+
+    turned = augment.Warp(rotation=30)(bar, Fixed())[0].astype(float)  # type: ignore[arg-type]
+    candidates = [rotate(bar[0].astype(float), angle, reshape=False, order=1) for angle in (30, -30)]
+    assert min(np.abs(turned - c).mean() for c in candidates) < 3
+
+
+def test_thicker_strokes_have_more_ink_and_thinner_less(optdigits: Any) -> None:
+    image = optdigits[0][0]
+    thin, thick = (augment._stroked(image, edge).astype(int).sum() for edge in (-1, 1))
+    assert thin < image.astype(int).sum() < thick
+
+
+# --- runs -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    train(QUICK, folder)
+    return folder
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    with (folder / "history.csv").open() as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+def test_a_run_leaves_everything_behind(unbroken: Path) -> None:
+    names = {path.name for path in unbroken.iterdir()}
+    assert names == {
+        "recipe.json", "history.csv", "last.keras", "best.keras", "model.onnx", "metrics.json",
+        "curves.png", "confusion.png",
+    }  # fmt: skip
+    metrics = json.loads((unbroken / "metrics.json").read_text())
+    assert metrics["test"]["n"] == 359
+    assert metrics["test"]["accuracy"] > 0.85
+    assert metrics["recipe"]["precision"] in ("bfloat16", "float32")
+    assert metrics["parity"]["agreement"] == 1
+    assert [row["epoch"] for row in history(unbroken)] == [1, 2, 3, 4]
+
+
+def test_the_model_file_and_the_network_score_the_same(unbroken: Path) -> None:
+    onnx = evaluate(unbroken / "model.onnx", "optdigits")
+    kept = evaluate(unbroken / "best.keras", "optdigits")
+    assert onnx.n == kept.n == 359
+    np.testing.assert_array_equal(onnx.confusion, kept.confusion)
+    metrics = json.loads((unbroken / "metrics.json").read_text())
+    assert metrics["test"]["accuracy"] == onnx.accuracy
+
+
+def test_the_temperature_makes_held_out_digits_likelier(unbroken: Path) -> None:
+    card = Classifier.open(unbroken / "model.onnx").card
+    assert 0.05 < card.temperature < 20
+    assert card.trained["recipe"]["network"] == "dense-64-dropout"
+
+
+def test_the_same_seed_gives_the_same_run(unbroken: Path, tmp_path: Path) -> None:
+    train(QUICK, tmp_path / "again")
+    assert history(tmp_path / "again") == history(unbroken)
+
+
+def test_a_run_killed_midway_goes_on_to_the_same_end(unbroken: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    command = [
+        sys.executable, "-m", "digitreader", "train", "--dataset", "optdigits",
+        "--network", "dense-64-dropout", "--epochs", "4", "--batch-size", "64",
+        "--learning-rate", "3e-3", "--out", str(folder),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not (folder / "last.keras").exists():
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "model.onnx").exists()
+    run = train(QUICK, folder, resume=True)
+    assert not run.interrupted
+    assert history(folder) == history(unbroken)
+    for before, after in zip(
+        keras.saving.load_model(unbroken / "best.keras").get_weights(),
+        keras.saving.load_model(folder / "best.keras").get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:
+    def interrupt(epochs: float, logs: dict[str, float]) -> None:
+        if epochs > 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run = train(QUICK, tmp_path / "run", report=interrupt)
+    assert run.interrupted
+    assert len(run.history) == 2
+    assert evaluate(tmp_path / "run" / "model.onnx", "optdigits").n == 359
+
+
+def test_ctrl_c_before_the_first_epoch_says_so(tmp_path: Path) -> None:
+    def interrupt(epochs: float, logs: dict[str, float]) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(DataError, match="no epoch was finished"):
+        train(QUICK, tmp_path / "run", report=interrupt)
+
+
+def test_a_run_stops_when_it_no_longer_improves(tmp_path: Path) -> None:
+    recipe = QUICK.with_changes(epochs=50, learning_rate=1e-9, schedule="constant", patience=2)
+    run = train(recipe, tmp_path / "run")
+    best = max(range(len(run.history)), key=lambda i: (run.history[i]["val_accuracy"], i))
+    assert len(run.history) < 50
+    assert len(run.history) - 1 - best == 2
+
+
+def test_a_folder_is_not_overwritten_nor_resumed_with_another_recipe(unbroken: Path) -> None:
+    with pytest.raises(UsageError, match="--resume"):
+        train(QUICK, unbroken)
+    with pytest.raises(UsageError, match="batch_size"):
+        train(QUICK.with_changes(batch_size=32), unbroken, resume=True)
+    with pytest.raises(UsageError, match="no run to resume"):
+        train(QUICK, unbroken / "elsewhere", resume=True)
+
+
+def test_too_few_images_for_a_batch(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="lower --batch-size"):
+        train(QUICK.with_changes(batch_size=5000), tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip"])
+def test_a_broken_keras_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "broken.keras").write_bytes(content)
+    with pytest.raises(ModelError, match=r"broken\.keras"):
+        evaluate(tmp_path / "broken.keras", "optdigits")
+
+
+def test_the_default_recipe_learns_mnist_in_an_epoch(mnist: Any, tmp_path: Path) -> None:
+    run = train(Recipe(epochs=1), tmp_path / "run")
+    assert run.validation.accuracy > 0.98
