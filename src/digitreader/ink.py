@@ -17,7 +17,6 @@ SAME_LEVEL = 8  # grey levels; JPEG ringing and scanner noise stay within it
 NOISE_SHARE = 90  # percent of the paper that measures its noise; on clean paper all is 0
 NOISES = 3.0  # times that noise is still noise: five deviations where it is Gaussian
 LEAST_CONTRAST = 0.06  # of the paper's brightness; the faintest pencil that is still ink
-REL = 0.25
 DARKEST = 60.0  # paper darker than this, in the deepest shadow, tells nothing
 STRONG = 0.75  # contrast from which ink needs no brightening
 
@@ -37,8 +36,10 @@ def ink_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     paper_bright = _paper_bright(pixels)
     light = _light_of(paper_bright)  # the paper's brightness at each place
-    contrast = (light - paper_bright) / np.maximum(light, DARKEST)
-    return _without_noise(contrast.astype(np.float32, copy=False))
+    darker = light - paper_bright
+    contrast = darker / np.maximum(light, DARKEST)
+    contrast[darker <= NOISES * _noise(darker)] = 0
+    return _full_range(contrast.astype(np.float32, copy=False))
 
 
 def _at_most(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -98,18 +99,34 @@ def _light_of(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     level = _even_level(small)
     if level is not None:
         return np.full_like(plane, level)
-    light = _paper_only(small, _closed(small))
+    light = _paper_only(small, _strokes_filled(small))
     size = plane.shape[::-1]
     light = cv2.resize(light.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(light, np.float32)
 
 
-def _closed(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Strokes filled with the brightness beside them; edges of shadows stay where they are."""
-    side = max(3, max(small.shape) // 4)  # wider than any stroke
-    smooth = cv2.medianBlur(small, 3)
-    kernel = np.ones((side, side), np.uint8)
-    return np.asarray(cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel), np.uint8)
+def _strokes_filled(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Strokes given the brightness beside them: broad ones where they are dark, else thin ones.
+
+    What is broad but hardly darker than the page is the soft shadow of a hand, not ink.
+    """
+    broad = _closed(small, max(3, max(small.shape) // 4))
+    thin = _closed(small, max(3, max(small.shape) // 12))
+    dark = cv2.dilate((small < 0.65 * broad).astype(np.uint8), np.ones((5, 5), np.uint8))
+    return np.where(dark > 0, broad, thin).astype(np.uint8)
+
+
+def _closed(small: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """What is dark and narrower than side filled up; edges of shadows stay where they are."""
+    smooth = cv2.medianBlur(small, 3).astype(np.int16)
+    # Beyond the rim light goes on as it came, so a corner growing dark is not filled.
+    reach = [(min(side, length - 1),) * 2 for length in small.shape]
+    beyond = np.pad(smooth, reach, mode="reflect", reflect_type="odd")
+    wide = np.clip(beyond, 0, 255).astype(np.uint8)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    (top, _), (left, _) = reach
+    height, width = small.shape
+    return np.asarray(closed[top : top + height, left : left + width], np.uint8)
 
 
 def _paper_only(small: NDArray[np.uint8], light: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -119,16 +136,18 @@ def _paper_only(small: NDArray[np.uint8], light: NDArray[np.uint8]) -> NDArray[n
     return np.asarray(cv2.medianBlur(paper, 2 * (max(small.shape) // 60) + 3), np.uint8)
 
 
-def _without_noise(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Paper to zero, ink to full range; zeros where nothing stands out."""
-    paper = np.abs(contrast[np.abs(contrast) < LEAST_CONTRAST])
-    floor = NOISES * float(np.percentile(paper, NOISE_SHARE)) if paper.size else 0.0
-    strokes = contrast[contrast > max(floor, LEAST_CONTRAST)]
+def _noise(darker: NDArray[np.float32]) -> float:
+    """Grey levels by which paper departs from its light; 0 for a clean page."""
+    paper = np.abs(darker[np.abs(darker) < 2 * SAME_LEVEL])
+    brighter = -darker[darker <= 0]  # no ink among it, however loud the noise
+    return max(float(np.percentile(x, NOISE_SHARE)) for x in (paper, brighter) if x.size)
+
+
+def _full_range(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Faint ink brightened; zeros where nothing stands out."""
+    around = cv2.blur(contrast, (3, 3))  # a line fills a third of it, a lone speck a ninth
+    strokes = contrast[(contrast > LEAST_CONTRAST) & (around > LEAST_CONTRAST / 3)]
     if not strokes.size:
         return np.zeros_like(contrast)
     peak = float(np.percentile(strokes, 95, method="nearest"))
-    floor = max(floor, REL * peak) if floor > 0 else 0.0
-    ink = np.where(contrast > floor, contrast, 0)
-    if peak < STRONG:
-        ink = np.minimum(ink / peak, 1)
-    return ink.astype(np.float32)
+    return contrast if peak >= STRONG else np.minimum(contrast / np.float32(peak), 1)

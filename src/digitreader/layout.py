@@ -17,8 +17,9 @@ from digitreader.reading import Box
 
 Layout = Literal["auto", "single", "page"]
 
-PARTM = .4
+PARTM = 0.4
 STROKE = 0.1  # ink from which a pixel holds strokes together
+SPECK = 0.006  # of the page's longest side; smaller is dust
 CERTAIN = 0.35  # ink that at least one pixel of a stroke reaches
 
 
@@ -92,7 +93,7 @@ def _pieces(ink: NDArray[np.float32]) -> tuple[NDArray[np.int32], list[Piece]]:
     pieces = [
         Piece((i,), Box(*(int(v) for v in stats[i, :4])), float(mass[i]))
         for i in range(1, count)
-        if sure[i]
+        if sure[i] and max(stats[i, 2:4]) > SPECK * max(ink.shape)
     ]
     return np.asarray(labels, np.int32), pieces
 
