@@ -46,7 +46,9 @@ def main() -> None:
             reading = reader.read(source, layout)  # type: ignore[arg-type]
             n += 1
             if "|".join(reading.lines) != expected:
-                wrong.append(f"{called}: {'|'.join(reading.lines) or reading.status}, not {expected}")
+                wrong.append(
+                    f"{called}: {'|'.join(reading.lines) or reading.status}, not {expected}"
+                )
         results[name] = row(n - len(wrong), n, wrong)
         print(f"{name:24} {n - len(wrong):5}/{n:<5} {100 * (n - len(wrong)) / n:6.2f}%", flush=True)
         for line in wrong[:6]:

@@ -82,7 +82,9 @@ def blank(width: int, height: int) -> Picture:
     return np.zeros((height, width), np.float32)
 
 
-def on_paper(ink: Picture, paper: Picture | float, pen: float) -> NDArray[np.uint8]:
+def on_paper(
+    ink: NDArray[np.floating], paper: NDArray[np.floating] | float, pen: float
+) -> NDArray[np.uint8]:
     """Mix paper and pen, both grey levels 0–255, by how much ink there is."""
     return np.clip(np.rint(paper * (1 - ink) + pen * ink), 0, 255).astype(np.uint8)
 
@@ -133,7 +135,7 @@ def scan(rng: np.random.Generator) -> Image.Image:
 def tiny(rng: np.random.Generator) -> Image.Image:
     """A 6 in 28×28 pixels, light on dark, as MNIST has them."""
     small = cv2.resize(single("6", 280, 24, rng), (28, 28), interpolation=cv2.INTER_AREA)
-    return Image.fromarray(on_paper(small, 0, 255))
+    return Image.fromarray(on_paper(np.asarray(small, np.float32), 0, 255))
 
 
 def postcode(rng: np.random.Generator) -> Image.Image:

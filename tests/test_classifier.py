@@ -45,7 +45,11 @@ def test_a_batch_gives_what_one_by_one_gives(classifier: Classifier) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [np.zeros((2, 28, 28), np.float32), np.zeros((28, 28), np.uint8), np.zeros((1, 32, 32), np.uint8)],
+    [
+        np.zeros((2, 28, 28), np.float32),
+        np.zeros((28, 28), np.uint8),
+        np.zeros((1, 32, 32), np.uint8),
+    ],
     ids=["float", "no batch", "size"],
 )
 def test_other_arrays_are_refused(classifier: Classifier, wrong: Any) -> None:
@@ -68,7 +72,11 @@ def test_the_card_survives_being_written() -> None:
 
 def test_files_that_are_no_model_are_refused(tmp_path: Path) -> None:
     whole = shipped_model().read_bytes()
-    for name, content in {"cut.onnx": whole[:1000], "text.onnx": b"hello", "empty.onnx": b""}.items():
+    for name, content in {
+        "cut.onnx": whole[:1000],
+        "text.onnx": b"hello",
+        "empty.onnx": b"",
+    }.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ModelError, match=name):
             Classifier.open(tmp_path / name)

@@ -53,7 +53,7 @@ def test_the_interval_against_scipy(counts: tuple[int, int]) -> None:
 
 
 def test_the_summary_says_accuracy_interval_loss_and_n(predictions: Any) -> None:
-    summary = score(*predictions, LABELS).summary()
+    summary = score(predictions[0], predictions[1], LABELS).summary()
     assert summary.startswith("accuracy: ")
     assert "95% interval" in summary
     assert "n = 500" in summary

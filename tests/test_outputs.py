@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,18 @@ from PIL import Image
 
 from digitreader.errors import UsageError
 from digitreader.outputs import COLOURS, FORMATS, annotated, format_of
-from digitreader.reading import Box, Digit, Reading
+from digitreader.reading import Box, Digit, DigitStatus, Reading
 
 LABELS = tuple("0123456789")
+BOX = Box(10, 20, 30, 40)
 
 
-def digit(value: int, confidence: float, box: Box = Box(10, 20, 30, 40)) -> Digit:
+def digit(value: int, confidence: float, box: Box = BOX) -> Digit:
     rest = (1 - confidence) / 9
     probabilities = np.full(10, rest, np.float32)
     probabilities[value] = confidence
     top3 = tuple((LABELS[i], float(probabilities[i])) for i in np.argsort(-probabilities)[:3])
-    status = "ok" if confidence > 0.7 else "unsure"
+    status: DigitStatus = "ok" if confidence > 0.7 else "unsure"
     glyph = np.zeros((28, 28), np.uint8)
     return Digit(LABELS[value], confidence, probabilities, top3, box, glyph, status)
 
@@ -52,16 +54,17 @@ def test_the_json_object_has_the_promised_keys() -> None:
     row = json.loads(written("json", READINGS[:1]))
     assert list(row) == ["source", "page", "status", "text", "lines", "digits", "model", "error"]
     assert row["text"] == "42\n7 1"
-    assert list(row["digits"][0]) == ["label", "confidence", "probabilities", "top3", "box", "status"]
-    assert row["digits"][0]["box"] == [10, 20, 30, 40]
-    assert row["digits"][0]["top3"][0] == ["4", pytest.approx(0.99)]
+    first = row["digits"][0]
+    assert list(first) == ["label", "confidence", "probabilities", "top3", "box", "status"]
+    assert first["box"] == [10, 20, 30, 40]
+    assert first["top3"][0] == ["4", pytest.approx(0.99)]
 
 
 def test_json_lines_are_written_as_they_are_ready() -> None:
     stream = io.StringIO()
     seen = []
 
-    def arriving():  # type: ignore[no-untyped-def]
+    def arriving() -> Iterator[Reading]:
         for reading in READINGS:
             seen.append(stream.getvalue().count("\n"))
             yield reading
@@ -92,7 +95,8 @@ def test_a_table_in_a_pipe_is_not_cut() -> None:
 
 
 def test_markup_in_a_name_is_shown_as_it_is() -> None:
-    assert "[bold]x[/bold].png" in written("table", [Reading("[bold]x[/bold].png", 1, "empty", (), (), "m")])
+    reading = Reading("[bold]x[/bold].png", 1, "empty", (), (), "m")
+    assert "[bold]x[/bold].png" in written("table", [reading])
 
 
 @pytest.mark.parametrize("suffix", [s for form in FORMATS.values() for s in form.suffixes])
@@ -108,13 +112,14 @@ def test_an_unknown_suffix_lists_the_known_ones() -> None:
 def test_boxes_are_drawn_where_they_are_and_the_labels_stay_inside() -> None:
     page = np.full((400, 500), 255, np.uint8)
     corners = [Box(0, 0, 30, 40), Box(460, 350, 40, 50), Box(200, 150, 60, 80)]
-    reading = Reading("p", 1, "ok", ("123",), tuple(digit(i, 0.9, b) for i, b in enumerate(corners)), "m")
+    digits = tuple(digit(i, 0.9, box) for i, box in enumerate(corners))
+    reading = Reading("p", 1, "ok", ("012",), digits, "m")
     drawn = np.asarray(annotated(page, reading))
     assert drawn.shape == (400, 500, 3)
     for box in corners:
         right = min(box.right, 499)
         assert tuple(drawn[box.y + box.height // 2, right]) == COLOURS["ok"]
-    assert (drawn[195:210, 210:250] == 255).all()  # the digit itself is not painted over
+    assert (drawn[155:225, 205:255] == 255).all()  # the digit itself is not painted over
 
 
 def test_a_small_page_is_enlarged() -> None:

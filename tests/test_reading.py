@@ -1,4 +1,4 @@
-"""The path from a picture to a reading: right on real pictures, and unchanged by what is not ink."""
+"""From a picture to a reading: right on real pictures, and unchanged by what is not ink."""
 
 from __future__ import annotations
 

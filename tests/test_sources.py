@@ -109,7 +109,8 @@ def test_pages_of_a_tiff_and_frames_of_an_array_are_counted() -> None:
     frames = [Image.fromarray(np.full((9, 9), value, np.uint8)) for value in (10, 120, 250)]
     tiff = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:])
     pages = list(open_pages(tiff))
-    assert [(page.number, int(page.pixels[0, 0])) for page in pages] == [(1, 10), (2, 120), (3, 250)]
+    seen = [(page.number, int(page.pixels[0, 0])) for page in pages]
+    assert seen == [(1, 10), (2, 120), (3, 250)]
 
 
 def test_npy_files_hold_a_picture_or_a_stack(tmp_path: Path) -> None:
@@ -157,10 +158,12 @@ def test_a_picture_that_claims_a_huge_size_is_refused_before_it_is_decoded() -> 
     import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
 
     header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+    data = chunk(b"IDAT", zlib.compress(b"\0" * 99))
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data
     with pytest.raises(SourceError, match="million pixels"):
         list(open_pages(bomb))
 
@@ -172,7 +175,10 @@ def test_sources_are_expanded_in_order(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(f"{tmp_path / 'b.png'}\n\n# a remark\nhttps://x/y.png\n")
     names = [Path(p).relative_to(tmp_path).as_posix() for p in expand([str(tmp_path)])]
     assert names == ["a.JPG", "b.png", "sub/c.tif"]
-    assert list(expand([f"@{tmp_path / 'list.txt'}"])) == [str(tmp_path / "b.png"), "https://x/y.png"]
+    assert list(expand([f"@{tmp_path / 'list.txt'}"])) == [
+        str(tmp_path / "b.png"),
+        "https://x/y.png",
+    ]
     assert list(expand([str(tmp_path / "*.png"), "-"])) == [str(tmp_path / "b.png"), "-"]
 
 
@@ -198,7 +204,8 @@ def web(tmp_path: Path) -> Iterator[str]:
         def log_message(self, *args: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
+    handler = functools.partial(Quiet, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -141,8 +141,9 @@ def test_a_rotation_turns_as_far_as_an_independent_one() -> None:
             return np.zeros(size)
 
     turned = augment.Warp(rotation=30)(bar, Fixed())[0].astype(float)  # type: ignore[arg-type]
-    candidates = [rotate(bar[0].astype(float), angle, reshape=False, order=1) for angle in (30, -30)]
-    assert min(np.abs(turned - c).mean() for c in candidates) < 3
+    bar = bar.astype(float)
+    oracles = [rotate(bar[0], angle, reshape=False, order=1) for angle in (30, -30)]
+    assert min(np.abs(turned - oracle).mean() for oracle in oracles) < 3
 
 
 def test_thicker_strokes_have_more_ink_and_thinner_less(optdigits: Any) -> None:

@@ -1,7 +1,7 @@
 """Reads handwritten digits from any picture, and says how sure it is.
 
-    import digitreader
-    print(digitreader.read("photo.jpg").text)
+import digitreader
+print(digitreader.read("photo.jpg").text)
 """
 
 from __future__ import annotations

@@ -143,7 +143,14 @@ def annotated(pixels: NDArray[np.uint8], reading: Reading) -> Image.Image:
     for digit in reading.digits:
         x, y, width, height = (value * factor for value in digit.box)
         colour = COLOURS[digit.status]
-        draw.rectangle((x - line, y - line, x + width, y + height), outline=colour, width=line)
+        corners = (
+            (max(0, x - line), max(0, y - line)),
+            (
+                min(page.width - 1, x + width),
+                min(page.height - 1, y + height),
+            ),
+        )
+        draw.rectangle(corners, outline=colour, width=line)
         size = max(12, min(height // 3, max(page.size) // 22))
         _tag(draw, digit.label, (x - line, y - line), "lb", size, colour)
         sure = f"{100 * digit.confidence:.0f}%"

@@ -15,7 +15,7 @@ from digitreader.errors import SourceError
 from digitreader.glyphs import to_glyph
 from digitreader.ink import ink_of, working_copy
 from digitreader.layout import Layout, find_digits, on_page
-from digitreader.reading import Box, Digit, Reading, ReadingStatus
+from digitreader.reading import Box, Digit, DigitStatus, Reading, ReadingStatus
 from digitreader.sources import Page, Source, name_of, open_pages
 
 
@@ -104,7 +104,7 @@ class Reader:
         order = np.argsort(-probabilities, kind="stable")[:3]
         top3 = tuple((self.labels[i], float(probabilities[i])) for i in order)
         label, confidence = top3[0]
-        status = "ok" if confidence >= self._unsure_below else "unsure"
+        status: DigitStatus = "ok" if confidence >= self._unsure_below else "unsure"
         return Digit(label, confidence, probabilities, top3, box, glyph, status)
 
 

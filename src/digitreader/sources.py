@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 Source = Union[str, Path, bytes, "Image.Image", NDArray[np.uint8]]
 
-SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jpe .tif .tiff .bmp .gif .webp .pgm .ppm .pbm .pnm .npy".split()
-)
+PICTURES = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "bmp", "gif", "webp")
+PLAIN = ("pgm", "ppm", "pbm", "pnm", "npy")
+SUFFIXES = frozenset(f".{kind}" for kind in (*PICTURES, *PLAIN))
 MAX_PIXELS = 100_000_000  # a 600-dpi A3 scan has 70 million; more is a mistake or an attack
 MAX_BYTES = 100_000_000  # of a download or of standard input
 TIMEOUT = 20  # seconds without an answer from a server
@@ -130,9 +130,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _pictures_in(folder: Path) -> list[str]:
-    found = sorted(
-        str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES
-    )
+    found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
         known = " ".join(sorted(SUFFIXES))
         raise SourceError(f"{folder}: no picture in this folder; looked for {known}")
@@ -140,7 +138,7 @@ def _pictures_in(folder: Path) -> list[str]:
 
 
 def _matching(pattern: str) -> list[str]:
-    found = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())
+    found = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207 (absolute patterns)
     if not found:
         raise SourceError(f"{pattern}: nothing matches this pattern")
     return found

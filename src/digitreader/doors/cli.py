@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from importlib import import_module
 
 import click
 
 from digitreader import __version__
-from digitreader.doors.data_cli import data
-from digitreader.doors.doctor import doctor
-from digitreader.doors.read_cli import read
-from digitreader.doors.train_cli import evaluate, train
 from digitreader.errors import DigitReaderError, ExitCode
 
 SHELLS = ("bash", "zsh", "fish")
+HOMES = {
+    "read": "digitreader.doors.read_cli",
+    "train": "digitreader.doors.train_cli",
+    "evaluate": "digitreader.doors.train_cli",
+    "data": "digitreader.doors.data_cli",
+    "doctor": "digitreader.doors.doctor",
+    "completion": "digitreader.doors.cli",
+}
+
+
+class Commands(click.Group):
+    """Imports a command when it is asked for, so that reading starts in an instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the commands in the order of the table."""
+        return list(HOMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command from its home."""
+        if cmd_name not in HOMES:
+            return None
+        command = getattr(import_module(HOMES[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
 
 
 @click.group(
+    cls=Commands,
+    commands={name: click.Command(name) for name in HOMES},  # so that click suggests the nearest
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all well; 1 some pictures failed; 2 wrong usage; "
     "3 a model, a dataset or an extra is missing or broken; 130 interrupted.",
@@ -33,10 +55,10 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print the script that completes commands and options in a shell.
+    """Print the completion script of a shell.
 
     \b
     bash:  eval "$(digitreader completion bash)"     in ~/.bashrc
@@ -48,10 +70,6 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None  # click knows the three shells
     click.echo(found(cli, {}, "digitreader", "_DIGITREADER_COMPLETE").source())
-
-
-for _command in (read, train, evaluate, data, doctor):
-    cli.add_command(_command)
 
 
 def main() -> None:
@@ -72,7 +90,4 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     return int(code or ExitCode.OK)

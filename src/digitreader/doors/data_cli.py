@@ -18,7 +18,7 @@ DATA_DIR = click.option(
 
 @click.group()
 def data() -> None:
-    """Datasets to train on: what there is, where it lies, what is in it."""
+    """List, download and look at datasets."""
 
 
 @data.command("list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
@@ -20,13 +21,16 @@ CORE = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "click", "ri
 
 @click.command()
 def doctor() -> int:
-    """Check this installation, and say what to do about what is missing."""
+    """Check this installation.
+
+    Says what to do about what is missing; ends with 3 where reading does not work.
+    """
     sound = True
     checks: dict[str, Callable[[], str]] = {
         "core libraries": _core,
         "shipped model": _shipped_model,
         "reading": _reading,
-        **{f"extra '{name}'": lambda name=name: _extra(name) for name in EXTRAS},
+        **{f"extra '{name}'": partial(_extra, name) for name in EXTRAS},
         "MNIST": _mnist,
     }
     click.echo(f"digitreader {__version__}, Python {platform.python_version()}, {_machine()}")
@@ -71,7 +75,9 @@ def _reading() -> str:
     page[15:75, 27:33] = 0
     one = digitreader.read(page)
     if (empty.status, one.text) != ("empty", "1"):
-        raise DigitReaderError(f"a drawn 1 is read as {one.text!r}, an empty page as {empty.text!r}")
+        raise DigitReaderError(
+            f"a drawn 1 is read as {one.text!r}, an empty page as {empty.text!r}"
+        )
     return "a drawn 1 is read as 1, an empty page as empty"
 
 

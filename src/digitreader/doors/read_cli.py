@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,17 +34,35 @@ OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
     + "; ".join(f"{name} ({form.about})" for name, form in FORMATS.items())
     + ". The default is the suffix of --output, or table.",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write to this file instead of standard output.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file instead of standard output.",
+)
 @click.option("--annotate", type=OUT_FOLDER, help="Write each page with its boxes to this folder.")
-@click.option("--show-input", type=OUT_FOLDER,
-              help="Write the 28×28 pictures that the model saw to this folder.")  # fmt: skip
-@click.option("--layout", type=click.Choice(["auto", "single", "page"]), default="auto",
-              show_default=True, help="One main digit, all digits, or whichever it is.")  # fmt: skip
-@click.option("--min-confidence", type=click.FloatRange(0, 1),
-              help="Call digits with less confidence unsure; the default is the model's.")  # fmt: skip
-@click.option("--model", type=click.Path(dir_okay=False, path_type=Path),
-              help="An .onnx file made by `digitreader train`; the default comes with the package.")  # fmt: skip
+@click.option(
+    "--show-input",
+    type=OUT_FOLDER,
+    help="Write the 28×28 pictures that the model saw to this folder.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["auto", "single", "page"]),
+    default="auto",
+    show_default=True,
+    help="One main digit, all digits, or whichever it is.",
+)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    help="Call digits with less confidence unsure; the default is the model's.",
+)
+@click.option(
+    "--model",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="An .onnx file made by `digitreader train`; the default comes with the package.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no messages; the exit code tells.")
 def read(  # noqa: PLR0913 (one parameter per option)
     sources: tuple[str, ...],
@@ -182,7 +201,11 @@ def _progress(planned: list[Planned], quiet: bool) -> Iterable[Planned]:
 def _stream(output: Path | None) -> Iterator[TextIO]:
     """Give where to write: standard output, or a file that gets its name when it is whole."""
     if output is None:
-        yield sys.stdout
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read our output has enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     draft = output.with_name(output.name + ".part")
     with draft.open("w", encoding="utf-8", newline="") as stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,10 @@ import click
 
 from digitreader.doors.data_cli import DATA_DIR
 from digitreader.errors import ExitCode, UsageError, needs_extra
+from digitreader.training.augment import AUGMENTATIONS
+from digitreader.training.backend import greetings_silenced
+from digitreader.training.networks import NETWORKS
+from digitreader.training.recipes import RECIPES
 
 if TYPE_CHECKING:
     from digitreader.training.metrics import Scores
@@ -20,18 +23,29 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--recipe", default="default", show_default=True,
-              help="Where the other options start from: default, shipped or double-conv.")  # fmt: skip
+@click.option(
+    "--recipe",
+    type=click.Choice(list(RECIPES)),
+    default="default",
+    show_default=True,
+    help="Where the other options start from.",
+)
 @click.option("--dataset", help="A name from `digitreader data list`, or folder:, csv:, npz:PATH.")
-@click.option("--network", help="default, plain, dense-128, dense-64-dropout, double-conv, "
-              "lenet-5 or mlp.")  # fmt: skip
-@click.option("--augment", help="none, shift, classic or strong.")
+@click.option(
+    "--network",
+    type=click.Choice(list(NETWORKS)),
+    help="; ".join(f"{name}: {network.about}" for name, network in NETWORKS.items()) + ".",
+)
+@click.option("--augment", type=click.Choice(list(AUGMENTATIONS)), help="How digits are varied.")
 @click.option("--epochs", type=int, help="Times through the training images.")
 @click.option("--batch-size", type=int, help="Images a step.")
 @click.option("--learning-rate", type=float, help="At its peak.")
 @click.option("--seed", type=int, help="The same seed gives the same run.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-              help="The run's folder; runs/DATASET-NETWORK-SEED by default.")  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The run's folder; runs/DATASET-NETWORK-SEED by default.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the killed run that lies there.")
 @DATA_DIR
 def train(  # noqa: PLR0913 (one parameter per option)
@@ -48,18 +62,17 @@ def train(  # noqa: PLR0913 (one parameter per option)
     resume: bool,
     data_dir: Path | None,
 ) -> int:
-    """Train a network, evaluate it, and save it in every form, plots included.
+    """Train a network, measure it and save it.
 
-    Without options: MNIST, about a minute on two cores. Ctrl-C ends the run with its best epoch.
+    Without options: MNIST, about a minute on two cores. The run's folder holds the model, its
+    numbers and plots. Ctrl-C ends the run with its best epoch.
 
     \b
     digitreader train
     digitreader train --dataset optdigits --epochs 20      no download needed
     digitreader train --network lenet-5 --augment classic --out runs/lenet
     """
-    from digitreader.training import recipes
-
-    chosen = recipes.named(recipe).with_changes(
+    chosen = RECIPES[recipe].with_changes(
         dataset=dataset,
         network=network,
         augment=augment,
@@ -69,8 +82,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
         seed=seed,
     )
     out = out or Path("runs") / f"{chosen.dataset}-{chosen.network}-{chosen.seed}".replace("/", "_")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings are not news
-    with needs_extra("training", "train"):
+    with needs_extra("training", "train"), greetings_silenced():
         from digitreader.training import train as training
     with _training_progress(chosen.epochs) as report:
         run = training.train(chosen, out, resume=resume, data_dir=data_dir, report=report)
@@ -83,15 +95,26 @@ def train(  # noqa: PLR0913 (one parameter per option)
 
 
 @click.command()
-@click.option("--model", type=click.Path(dir_okay=False, path_type=Path),
-              help="An .onnx or .keras file; the default comes with the package.")  # fmt: skip
-@click.option("--dataset", default="mnist", show_default=True,
-              help="A name from `digitreader data list`, or folder:, csv:, npz:PATH.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write all numbers to this .json file too.")  # fmt: skip
+@click.option(
+    "--model",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="An .onnx or .keras file; the default comes with the package.",
+)
+@click.option(
+    "--dataset",
+    default="mnist",
+    show_default=True,
+    help="A name from `digitreader data list`, or folder:, csv:, npz:PATH.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all numbers to this .json file too.",
+)
 @DATA_DIR
 def evaluate(model: Path | None, dataset: str, output: Path | None, data_dir: Path | None) -> None:
-    """Measure a model on a dataset's test images, all of them.
+    """Measure a model on all test images.
 
     A dataset without test images (one's own) is scored whole.
     """

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, softmax
 from digitreader.errors import ModelError, UsageError, needs_extra
+from digitreader.training.backend import greetings_silenced
 from digitreader.training.datasets import load
 from digitreader.training.metrics import Scores, score
 
@@ -44,7 +45,7 @@ def _keras_probabilities(
     path: Path, images: NDArray[np.uint8], classes: int
 ) -> NDArray[np.float32]:
     """Uncalibrated probabilities of a Keras network: float32 [N, K]."""
-    with needs_extra("a .keras model", "train"):
+    with needs_extra("a .keras model", "train"), greetings_silenced():
         import keras
 
         from digitreader.training.export import logits_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
         onnx.helper.set_model_props(model, {"digitreader": json.dumps(card.as_dict())})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(draft))
-        os.replace(draft, path)
+        draft.replace(path)
 
 
 def check_parity(network: keras.Model, path: Path, images: NDArray[np.uint8]) -> Parity:

@@ -11,6 +11,7 @@ mpl.use("Agg")
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from digitreader.training.metrics import Scores
@@ -61,7 +62,7 @@ def confusion(scores: Scores, path: Path) -> None:
     _save(figure, path)
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     draft = path.with_name("draft." + path.name)
     figure.savefig(draft, dpi=110)
     plt.close(figure)

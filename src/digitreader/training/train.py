@@ -58,10 +58,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
     So a run that was killed goes on with exactly the batches it would have seen.
     """
 
-    def __init__(self, split: Split, classes: int, recipe: Recipe, first_epoch: int) -> None:
+    def __init__(
+        self, split: Split, labels: tuple[str, ...], recipe: Recipe, first_epoch: int
+    ) -> None:
         super().__init__()
         self._split = split
-        self._targets = one_hot(split.targets, classes)  # [N, K]
+        self._one = labels.index("1") if "1" in labels else None
+        self._targets = one_hot(split.targets, len(labels))  # [N, K]
         self._augmented = augment.named(recipe.augment)
         self._recipe = recipe
         self._steps = _steps(split, recipe)
@@ -80,7 +83,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         size = self._recipe.batch_size
         picked = self._order_of(epoch)[step * size : (step + 1) * size]  # [B]
         rng = np.random.default_rng((self._recipe.seed, 1, index))
-        return scaled(self._augmented(self._split.images[picked], rng)), self._targets[picked]
+        images = self._split.images[picked]  # a copy
+        if self._recipe.flagged_ones:
+            ones = self._split.targets[picked] == self._one
+            ones &= rng.random(size) < self._recipe.flagged_ones
+            images[ones] = augment.flagged(images[ones], rng)
+        return scaled(self._augmented(images, rng)), self._targets[picked]
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         if self._order[0] != epoch:
@@ -110,14 +118,12 @@ def train(
     dataset = load(recipe.dataset, data_dir)
     kept, held = _split(dataset, recipe)
     keras.utils.set_random_seed(recipe.seed)
-    keras.config.set_dtype_policy(
-        "mixed_bfloat16" if recipe.precision == "bfloat16" else "float32"
-    )
+    keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
     network, rows = _begun(out, recipe, kept) if resume else (None, [])
     if network is None:
         network = networks.build(recipe.network, len(dataset.labels))
-        _compile(network, recipe, _steps(kept, recipe))
-    batches = Batches(kept, len(dataset.labels), recipe, first_epoch=len(rows))
+        compile_network(network, recipe, _steps(kept, recipe))
+    batches = Batches(kept, dataset.labels, recipe, first_epoch=len(rows))
     log = EpochLog(out, rows, recipe.patience, report)
     interrupted = False
     try:
@@ -179,7 +185,8 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         """Write everything down; `last.keras` comes last, for the rest follows from it."""
         row = {"epoch": float(epoch + 1)}
         row |= {name: float(value) for name, value in (logs or {}).items()}
-        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        rate = self.model.optimizer.learning_rate
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
         row["seconds"] = time.perf_counter() - self._started
         self.rows.append(row)
         if self._report is not None:
@@ -224,7 +231,8 @@ def _split(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
     return kept, held
 
 
-def _compile(network: keras.Model, recipe: Recipe, steps: int) -> None:
+def compile_network(network: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Give a network the recipe's loss and optimiser; `steps` are those of an epoch."""
     network.compile(
         _optimizer(recipe, steps),
         keras.losses.CategoricalCrossentropy(
@@ -247,9 +255,7 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
 
 
-def _finish(
-    recipe: Recipe, dataset: Dataset, held: Split, log: EpochLog, interrupted: bool
-) -> Run:
+def _finish(recipe: Recipe, dataset: Dataset, held: Split, log: EpochLog, interrupted: bool) -> Run:
     """Turn the best epoch into a calibrated, checked model, and write the results."""
     out = log.folder
     network = keras.saving.load_model(out / "best.keras")
@@ -269,7 +275,10 @@ def _finish(
     export.write_onnx(network, out / "model.onnx", card)
     measured = dataset.test or held
     parity = export.check_parity(network, out / "model.onnx", measured.images[:PARITY_IMAGES])
-    test = dataset.test and _scored(out / "model.onnx", dataset.test, dataset.labels)
+    test = None
+    if dataset.test:
+        probabilities = Classifier.open(out / "model.onnx").probabilities(dataset.test.images)
+        test = score(probabilities, dataset.test.targets, dataset.labels)
     metrics = {
         **trained,
         "parameters": network.count_params(),
@@ -289,10 +298,6 @@ def _finish(
     plots.curves(log.rows, out / "curves.png")
     plots.confusion(test or validation, out / "confusion.png")
     return Run(out, log.rows, validation, test, parity, seconds, interrupted)
-
-
-def _scored(model: Path, split: Split, labels: tuple[str, ...]) -> Scores:
-    return score(Classifier.open(model).probabilities(split.images), split.targets, labels)
 
 
 def _steps(split: Split, recipe: Recipe) -> int:
@@ -321,10 +326,10 @@ def _write_history(rows: list[Row], folder: Path) -> None:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(draft, folder / "history.csv")
+    draft.replace(folder / "history.csv")
 
 
 def _save(network: keras.Model, path: Path) -> None:
     draft = path.with_name("draft." + path.name)  # Keras insists on the suffix
     network.save(draft)
-    os.replace(draft, path)
+    draft.replace(path)
