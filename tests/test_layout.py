@@ -24,7 +24,9 @@ def _blank(height: int = 400, width: int = 700) -> Page:
     return np.full((height, width), 255, np.uint8)
 
 
-def _write(page: Page, text: str, x: int, y: int, pitch: int = 70, slant: float = 0) -> list[Box]:
+def _write(
+    page: Page, text: str, x: int, y: int, *, pitch: int = 70, slant: float = 0
+) -> list[Box]:
     """Writes digits one by one and says where each one's darkness lies."""
     boxes = []
     for i, digit in enumerate(text):

@@ -99,10 +99,9 @@ def _light_of(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     level = _even_level(small)
     if level is not None:
         return np.full_like(plane, level)
-    light = _paper_only(small, _strokes_filled(small))
-    size = plane.shape[::-1]
-    light = cv2.resize(light.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(light, np.float32)
+    light = _paper_only(small, _strokes_filled(small)).astype(np.float32)
+    smooth = cv2.resize(light, plane.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(smooth, np.float32)
 
 
 def _strokes_filled(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
