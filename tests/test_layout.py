@@ -103,6 +103,16 @@ def test_frames_rules_dashes_and_dust_are_left_out() -> None:
     _assert_same(_boxes(find_digits(ink_of(page), "page")), drawn)
 
 
+@pytest.mark.parametrize("squared", [False, True], ids=["ruled", "squared"])
+def test_printed_lines_are_taken_out_and_strokes_that_cross_stay(squared: bool) -> None:
+    page = _blank(300, 500)
+    drawn = _write(page, "805", 100, 112, pitch=100)
+    page[20::45] = np.minimum(page[20::45], 170)
+    if squared:
+        page[:, 10::45] = np.minimum(page[:, 10::45], 170)
+    _assert_same(_boxes(find_digits(ink_of(page), "page")), drawn, within=3)
+
+
 def test_a_dark_table_beside_the_sheet_is_no_digit() -> None:
     page = _blank()
     drawn = _write(page, "4711", 200, 150)

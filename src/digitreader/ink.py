@@ -17,7 +17,7 @@ SAME_LEVEL = 8  # grey levels; JPEG ringing and scanner noise stay within it
 NOISE_SHARE = 90  # percent of the paper that measures its noise; on clean paper all is 0
 NOISES = 3.0  # times that noise is still noise: five deviations where it is Gaussian
 LEAST_CONTRAST = 0.06  # of the paper's brightness; the faintest pencil that is still ink
-DARKEST = 60.0  # paper darker than this, in the deepest shadow, tells nothing
+DARKEST = 100.0  # paper darker than this, in the deepest shadow, tells nothing
 STRONG = 0.75  # contrast from which ink needs no brightening
 
 

@@ -19,6 +19,8 @@ Layout = Literal["auto", "single", "page"]
 
 PARTM = 0.4
 STROKE = 0.1  # ink from which a pixel holds strokes together
+SMALL = 64  # px; in smaller pictures a line from side to side may be a stroke
+RULE = 0.006  # of the page's width; the thickness of printed lines
 SPECK = 0.006  # of the page's longest side; smaller is dust
 CERTAIN = 0.35  # ink that at least one pixel of a stroke reaches
 
@@ -62,6 +64,7 @@ def find_digits(ink: NDArray[np.float32], layout: Layout = "auto") -> tuple[Line
     """
     if is_glyph(ink):
         return (Line(((Mark(_box_of(ink > 0), ink),),)),)
+    ink = _without_rules(_without_rules(ink).T).T
     labels, pieces = _pieces(ink)
     if not pieces:
         return ()
@@ -96,6 +99,28 @@ def _pieces(ink: NDArray[np.float32]) -> tuple[NDArray[np.int32], list[Piece]]:
         if sure[i] and max(stats[i, 2:4]) > SPECK * max(ink.shape)
     ]
     return np.asarray(labels, np.int32), pieces
+
+
+def _without_rules(ink: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Ink without lines ruled across the page from left to right; strokes that cross stay.
+
+    A rule may slant a little and be crossed or broken. Small pictures are left alone: there
+    a stroke may well cross the whole.
+    """
+    width = ink.shape[1]
+    if min(ink.shape) < SMALL:
+        return ink
+    strokes = (ink > STROKE).astype(np.uint8)
+    thick = np.ones((2 + round(RULE * width), 1), np.uint8)
+    flat = strokes - cv2.morphologyEx(strokes, cv2.MORPH_OPEN, thick)  # without what crosses
+    runs = cv2.dilate(flat, np.ones((3, 1), np.uint8))  # a slanted rule steps from row to row
+    runs = cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones((1, width // 16), np.uint8))
+    bridged = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((3, width // 2), np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(bridged)
+    drawn = np.bincount(labels.ravel(), runs.ravel())  # three rows or more to each column
+    across = (stats[:, 2] > 0.9 * width) & (stats[:, 3] < 0.06 * width) & (drawn > 1.5 * width)
+    across[0] = False  # the paper
+    return np.where(across[labels] & (flat > 0), 0, ink).astype(np.float32)
 
 
 def _joined(pieces: Iterable[Piece]) -> Piece:
@@ -285,7 +310,7 @@ def _wide_gap(lines: list[list[Piece]]) -> float:
 
 def _mark(piece: Piece, ink: NDArray[np.float32], labels: NDArray[np.int32]) -> Mark:
     """The piece's own ink, with the faint edges of its strokes and nothing of others."""
-    edge = max(1, round(0.04 * _longest(piece.box)))
+    edge = max(1, round(0.07 * _longest(piece.box)))  # more than a pixel of a glyph
     box = piece.box
     top, left = max(0, box.y - edge), max(0, box.x - edge)
     window = (slice(top, box.bottom + edge), slice(left, box.right + edge))
