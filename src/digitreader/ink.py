@@ -32,7 +32,8 @@ def working_copy(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def ink_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Ink of a page: uint8 [H, W] or [H, W, 3] → float32 [H, W] in 0–1, ink bright, paper 0.
 
-    A page without writing gives zeros only.
+    A page without writing gives zeros only; grain of 8 grey levels leaves specks, which
+    layout takes for dust.
     """
     paper_bright = _paper_bright(pixels)
     light = _light_of(paper_bright)  # the paper's brightness at each place

@@ -17,7 +17,6 @@ from digitreader.reading import Box
 
 Layout = Literal["auto", "single", "page"]
 
-PARTM = 0.4
 STROKE = 0.1  # ink from which a pixel holds strokes together
 SMALL = 64  # px; in smaller pictures a line from side to side may be a stroke
 RULE = 0.006  # of the page's width; the thickness of printed lines
