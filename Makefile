@@ -25,7 +25,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.dev
-	$(BIN)/python docs/make_commands.py
+	$(BIN)/python docs/make_docs.py
 
 docs-check: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/test_docs.py

@@ -64,7 +64,7 @@ def glyphs(count: int) -> NDArray[np.uint8]:
 
 @needs_sklearn
 def test_optdigits_are_glyphs_of_sklearns_digits() -> None:
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     dataset = load("optdigits")
     assert dataset.test is not None
@@ -451,7 +451,7 @@ def test_scaled_is_pixels_over_255() -> None:
 
 @needs_sklearn
 def test_one_hot_is_sklearns() -> None:
-    from sklearn.preprocessing import label_binarize  # type: ignore[import-untyped]
+    from sklearn.preprocessing import label_binarize
 
     targets = rng.integers(0, 7, 50)
     np.testing.assert_array_equal(one_hot(targets, 7), label_binarize(targets, classes=range(7)))

@@ -278,3 +278,29 @@ def test_a_broken_keras_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_the_default_recipe_learns_mnist_in_an_epoch(mnist: Any, tmp_path: Path) -> None:
     run = train(Recipe(epochs=1), tmp_path / "run")
     assert run.validation.accuracy > 0.98
+
+
+def test_a_flag_goes_up_left_of_a_one_and_the_glyph_keeps_its_form(mnist: Any) -> None:
+    from digitreader.glyphs import is_glyph
+
+    images, targets = mnist
+    ones = images[targets == 1][:200]
+    flagged = augment.flagged(ones, np.random.default_rng(0))
+    assert np.mean([is_glyph(one.astype(np.float32) / 255) for one in flagged]) > 0.98
+    left = (flagged.astype(int) - ones)[:, 4:14, 4:13].sum(axis=(1, 2))
+    assert (left > 0).mean() > 0.9
+
+
+def test_only_ones_are_flagged(optdigits: Any) -> None:
+    from digitreader.training.datasets import Split
+    from digitreader.training.train import Batches
+
+    images, targets = optdigits
+    recipe = QUICK.with_changes(augment="none", flagged_ones=1.0)
+    seen, hot = Batches(Split(images, targets), tuple("0123456789"), recipe, 0)[0]
+    plain, _ = Batches(
+        Split(images, targets), tuple("0123456789"), recipe.with_changes(flagged_ones=0.0), 0
+    )[0]
+    changed = (seen != plain).any(axis=(1, 2, 3))
+    assert changed[hot[:, 1] == 1].mean() > 0.8
+    assert not changed[hot[:, 1] == 0].any()

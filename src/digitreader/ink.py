@@ -18,6 +18,8 @@ NOISE_SHARE = 90  # percent of the paper that measures its noise; on clean paper
 NOISES = 3.0  # times that noise is still noise: five deviations where it is Gaussian
 LEAST_CONTRAST = 0.06  # of the paper's brightness; the faintest pencil that is still ink
 DARKEST = 100.0  # paper darker than this, in the deepest shadow, tells nothing
+SPECK_AREA = 8  # px; less is no stroke
+SPECKS = 10  # so many on a page or on 100,000 px of it are grain
 STRONG = 0.75  # contrast from which ink needs no brightening
 
 
@@ -32,15 +34,14 @@ def working_copy(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def ink_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Ink of a page: uint8 [H, W] or [H, W, 3] → float32 [H, W] in 0–1, ink bright, paper 0.
 
-    A page without writing gives zeros only; grain of 8 grey levels leaves specks, which
-    layout takes for dust.
+    A page without writing gives zeros, or where it is grainy specks too small for a digit.
     """
     paper_bright = _paper_bright(pixels)
     light = _light_of(paper_bright)  # the paper's brightness at each place
     darker = light - paper_bright
     contrast = darker / np.maximum(light, DARKEST)
     contrast[darker <= NOISES * _noise(darker)] = 0
-    return _full_range(contrast.astype(np.float32, copy=False))
+    return _full_range(_without_grain(contrast.astype(np.float32, copy=False)))
 
 
 def _at_most(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -141,6 +142,21 @@ def _noise(darker: NDArray[np.float32]) -> float:
     paper = np.abs(darker[np.abs(darker) < 2 * SAME_LEVEL])
     brighter = -darker[darker <= 0]  # no ink among it, however loud the noise
     return max(float(np.percentile(x, NOISE_SHARE)) for x in (paper, brighter) if x.size)
+
+
+def _without_grain(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Zeros for what is no darker than the page's specks, where it is strewn with them.
+
+    Specks are too small for a stroke. They tell of noise that differs from place to place, as
+    where a page is so bright in part that its noise is cut off.
+    """
+    spots = (contrast > 0).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(spots, connectivity=8)
+    tiny = stats[:, cv2.CC_STAT_AREA] < SPECK_AREA
+    if np.count_nonzero(tiny) < max(SPECKS, SPECKS * contrast.size / 100_000):
+        return contrast
+    grain = contrast[tiny[labels]]
+    return np.where(contrast > 1.5 * np.percentile(grain, 95), contrast, 0).astype(np.float32)
 
 
 def _full_range(contrast: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ Layout = Literal["auto", "single", "page"]
 STROKE = 0.1  # ink from which a pixel holds strokes together
 SMALL = 64  # px; in smaller pictures a line from side to side may be a stroke
 RULE = 0.006  # of the page's width; the thickness of printed lines
+LEGIBLE = 6  # px; no digit can be read in less
 SPECK = 0.006  # of the page's longest side; smaller is dust
 CERTAIN = 0.35  # ink that at least one pixel of a stroke reaches
 
@@ -65,13 +66,14 @@ def find_digits(ink: NDArray[np.float32], layout: Layout = "auto") -> tuple[Line
         return (Line(((Mark(_box_of(ink > 0), ink),),)),)
     ink = _without_rules(_without_rules(ink).T).T
     labels, pieces = _pieces(ink)
-    if not pieces:
+    if not any(_longest(piece.box) >= LEGIBLE for piece in pieces):
         return ()
     lines = [] if layout == "single" else _lines(_digits(pieces, ink.shape))
     several = sum(len(line) for line in lines) > 1
     if layout == "single" or (layout == "auto" and not several):
         lines = [[_main_digit(pieces, ink.shape)]]
-    return tuple(_line(line, ink, labels, lines) for line in lines)
+    wide = _wide_gap(lines)
+    return tuple(_line(line, ink, labels, wide) for line in lines)
 
 
 def on_page(box: Box, ink_shape: tuple[int, ...], page_shape: tuple[int, ...]) -> Box:
@@ -179,8 +181,9 @@ def _is_border_line(piece: Piece, pieces: list[Piece], shape: tuple[int, ...]) -
     box = piece.box
     along = box.width >= 0.8 * shape[1] or box.height >= 0.8 * shape[0]
     thin = piece.mass < 0.2 * box.width * box.height or _is_bar(box)
-    sizable = [p for p in pieces if p is not piece and _longest(p.box) > 0.2 * max(shape)]
-    return along and thin and _sides_cut(box, shape) >= 2 and bool(sizable)
+    if not (along and thin and _sides_cut(box, shape) >= 2):
+        return False
+    return any(p is not piece and _longest(p.box) > 0.2 * max(shape) for p in pieces)
 
 
 def _is_bar(box: Box) -> bool:
@@ -202,11 +205,12 @@ def _belongs(piece: Piece, main: Piece, shape: tuple[int, ...]) -> bool:
 
 def _digits(pieces: list[Piece], shape: tuple[int, ...]) -> list[Piece]:
     """Pieces merged to digits; frames, rules, dashes and specks left out."""
-    pieces = [p for p in pieces if not _encloses(p, pieces)]
+    frames = _enclosing(_corners(pieces))
+    pieces = [p for p, frame in zip(pieces, frames, strict=True) if not frame]
     height = _usual_height([p for p in pieces if not _sides_cut(p.box, shape)] or pieces)
     pieces = [p for p in pieces if not _is_rule(p.box, height, shape)]
     merged = _merged([p for p in pieces if _longest(p.box) > 0.1 * height])
-    return [p for p in merged if 0.4 * height < p.box.height < 3 * height]
+    return [p for p in merged if max(LEGIBLE, 0.4 * height) <= p.box.height < 3 * height]
 
 
 def _usual_height(pieces: list[Piece]) -> float:
@@ -217,16 +221,25 @@ def _usual_height(pieces: list[Piece]) -> float:
     return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)])
 
 
-def _encloses(piece: Piece, pieces: list[Piece]) -> bool:
-    """A frame: around two pieces or more that are no specks."""
-    inside = [
-        p
-        for p in pieces
-        if p is not piece
-        and p.box.height > 0.15 * piece.box.height
-        and _overlap(p.box, piece.box) == (p.box.width, p.box.height)
-    ]
-    return len(inside) >= 2
+def _corners(pieces: list[Piece]) -> NDArray[np.int64]:
+    """Left, top, right and bottom of each piece, int64 [N, 4].
+
+    A page of print has thousands of pieces: comparing each with all is for NumPy.
+    """
+    corners = [(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in pieces]
+    return np.array(corners, np.int64).reshape(-1, 4)
+
+
+def _enclosing(corners: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pieces are frames: around two others or more that are no specks."""
+    heights = corners[:, 3] - corners[:, 1]
+    frames = np.zeros(len(corners), np.bool_)
+    for i, (left, top, right, bottom) in enumerate(corners):
+        sizable = heights > 0.15 * heights[i]
+        from_here = (corners[:, 0] >= left) & (corners[:, 1] >= top)
+        to_here = (corners[:, 2] <= right) & (corners[:, 3] <= bottom)
+        frames[i] = np.count_nonzero(sizable & from_here & to_here) > 2  # itself among them
+    return frames
 
 
 def _is_rule(box: Box, height: float, shape: tuple[int, ...]) -> bool:
@@ -245,40 +258,49 @@ def _in_margin(box: Box, shape: tuple[int, ...]) -> bool:
 
 
 def _merged(pieces: list[Piece]) -> list[Piece]:
-    """Joins pieces that stand over one another, as a 5 and its bar."""
+    """Joins pieces that stand over one another, as a 5 and its bar; the smallest come first."""
     pieces = sorted(pieces, key=lambda p: p.mass)
+    corners = _corners(pieces)
     whole: list[Piece] = []
-    while pieces:
-        piece = pieces.pop(0)
-        partner = next((p for p in pieces if _one_digit(piece, p)), None)
-        if partner is None:
+    for i, piece in enumerate(pieces):
+        partners = _over_one_another(corners[i], corners[i + 1 :])
+        if not partners.any():
             whole.append(piece)
-        else:
-            pieces[pieces.index(partner)] = _joined([piece, partner])
+            continue
+        j = i + 1 + int(partners.argmax())
+        pieces[j] = _joined([piece, pieces[j]])
+        corners[j] = _corners([pieces[j]])[0]
     return whole
 
 
-def _one_digit(small: Piece, large: Piece) -> bool:
-    across, down = _overlap(small.box, large.box)
-    above = across > 0.5 * min(small.box.width, large.box.width)
-    near = -down < 0.2 * large.box.height
-    return above and near and small.box.height < 0.8 * large.box.height
+def _over_one_another(small: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """With which of the larger pieces, [N, 4], a small one makes one digit."""
+    starts, ends = np.maximum(small[:2], others[:, :2]), np.minimum(small[2:], others[:, 2:])
+    across, down = (ends - starts).T  # shared width and height, negative where a gap parts them
+    widths, heights = (others[:, 2:] - others[:, :2]).T
+    width, height = small[2:] - small[:2]
+    above = across > 0.5 * np.minimum(width, widths)
+    near = -down < 0.2 * heights
+    return np.asarray(above & near & (height < 0.8 * heights), np.bool_)
 
 
 def _lines(digits: list[Piece]) -> list[list[Piece]]:
     """Chains of digits, each beside the one before it; so a line may slant."""
     lines: list[list[Piece]] = []
+    ends = np.empty((len(digits), 2))  # top and bottom of each line's last digit
     for digit in sorted(digits, key=lambda p: p.box.x):
-        beside = [line for line in lines if _share_height(line[-1].box, digit.box) > 0.35]
-        if beside:
-            max(beside, key=lambda line: _share_height(line[-1].box, digit.box)).append(digit)
+        top, bottom = digit.box.y, digit.box.bottom
+        tops, bottoms = ends[: len(lines)].T
+        shared = np.minimum(bottom, bottoms) - np.maximum(top, tops)
+        shares = shared / np.minimum(bottom - top, bottoms - tops)
+        if lines and shares.max() > 0.35:
+            chosen = int(shares.argmax())
+            lines[chosen].append(digit)
         else:
+            chosen = len(lines)
             lines.append([digit])
+        ends[chosen] = top, bottom
     return sorted(lines, key=_middle)
-
-
-def _share_height(a: Box, b: Box) -> float:
-    return _overlap(a, b)[1] / min(a.height, b.height)
 
 
 def _middle(line: list[Piece]) -> float:
@@ -286,12 +308,8 @@ def _middle(line: list[Piece]) -> float:
 
 
 def _line(
-    line: list[Piece],
-    ink: NDArray[np.float32],
-    labels: NDArray[np.int32],
-    lines: list[list[Piece]],
+    line: list[Piece], ink: NDArray[np.float32], labels: NDArray[np.int32], wide: float
 ) -> Line:
-    wide = _wide_gap(lines)
     numbers: list[list[Mark]] = [[]]
     for before, piece in zip([None, *line], line, strict=False):
         if before is not None and -_overlap(before.box, piece.box)[0] > wide:

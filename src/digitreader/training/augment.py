@@ -36,23 +36,29 @@ class Warp:
     thicker: float = 0.0  # pixels that it may move out
     fading: float = 0.0  # share of the brightness that may go
     noise: float = 0.0  # standard deviation in grey levels
+    graded: bool = False  # each image draws a share of it all first: few are bent in every way
 
     def __call__(self, images: Images, rng: np.random.Generator) -> Images:
         """Return changed copies: uint8 [N, 28, 28], ink bright."""
-        matrices = self._matrices(len(images), rng)  # [N, 2, 3]
-        grids = rng.uniform(-self.elastic, self.elastic, (len(images), 5, 5, 2))
-        edges = rng.uniform(-self.thinner, self.thicker, len(images))
+        n = len(images)
+        share = rng.uniform(0, 1, n) if self.graded else np.ones(n)
+        matrices = self._matrices(share, rng)  # [N, 2, 3]
+        grids = rng.uniform(-self.elastic, self.elastic, (n, 5, 5, 2)) * share[:, None, None, None]
+        edges = rng.uniform(-self.thinner, self.thicker, n) * share
         out = np.empty_like(images)
         for i, image in enumerate(images):
             out[i] = _stroked(_bent(image, matrices[i], grids[i]), edges[i])
         return self._lit(out, rng)
 
-    def _matrices(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _matrices(
+        self, share: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
         """From output to input coordinates, about the middle of the image: [N, 2, 3]."""
-        angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation, n))
-        size = 1 + rng.uniform(-self.zoom, self.zoom, n)
-        stretch = np.sqrt(1 + rng.uniform(-self.stretch, self.stretch, n))
-        shear = rng.uniform(-self.shear, self.shear, n)
+        n = len(share)
+        angle = np.deg2rad(share * rng.uniform(-self.rotation, self.rotation, n))
+        size = 1 + share * rng.uniform(-self.zoom, self.zoom, n)
+        stretch = np.sqrt(1 + share * rng.uniform(-self.stretch, self.stretch, n))
+        shear = share * rng.uniform(-self.shear, self.shear, n)
         cos, sin = np.cos(angle), np.sin(angle)
         a = np.stack([cos, -sin, sin, cos], 1).reshape(n, 2, 2)
         a = a @ np.stack([np.ones(n), shear, np.zeros(n), np.ones(n)], 1).reshape(n, 2, 2)
@@ -107,6 +113,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         thicker=1.6,
         fading=0.4,
         noise=8,
+        graded=True,
     ),
 }
 
@@ -157,9 +164,9 @@ def flagged(ones: Images, rng: np.random.Generator) -> Images:
     """
     out = np.empty_like(ones)
     for i, one in enumerate(ones):
-        angle, length = np.deg2rad(rng.uniform(35, 65)), rng.uniform(0.2, 0.45)
+        angle, length = np.deg2rad(rng.uniform(30, 65)), rng.uniform(0.2, 0.55)
         foot = rng.uniform(0.15, 0.35) if rng.random() < 0.3 else 0.0
-        out[i] = to_glyph(_with_flag(one, angle, length, foot).astype(np.float32) / 255)
+        out[i] = to_glyph(np.float32(1 / 255) * _with_flag(one, angle, length, foot))
     return out
 
 

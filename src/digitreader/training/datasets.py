@@ -173,7 +173,7 @@ def _comes_with_scikit_learn(name: str) -> Dataset:
     a quick try, no measure of how strangers' writing is read.
     """
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ImportError as error:
         raise MissingExtraError(f"The dataset {name}", "train") from error
     small, targets = load_digits(return_X_y=True)

@@ -1,0 +1,148 @@
+"""Writes what documentation takes from elsewhere: `make docs`.
+
+`docs/commands.md` comes from the program's own help; the numbers in `README.md` and in the shipped
+model's card come from the files in `benchmarks/results`. `tests/test_docs.py` fails when a page is
+not what this script would write.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from digitreader.classifier import Classifier
+from digitreader.doors.cli import cli
+
+ROOT = Path(__file__).parent.parent
+WIDTH = 96
+
+
+def commands(page: str) -> str:
+    """Return the command reference."""
+    del page
+    parts = ["# Commands", "", "Made by `make docs` from the program's own help.", ""]
+    for name, command, context in every(cli, "digitreader", None):
+        parts += [f"## {name}", "", "```text", command.get_help(context).strip(), "```", ""]
+    return "\n".join(parts)
+
+
+def every(
+    command: click.Command, name: str, parent: click.Context | None
+) -> Iterator[tuple[str, click.Command, click.Context]]:
+    """Yield a command and those below it, in the order of the help."""
+    own = name.rsplit(maxsplit=1)[-1]
+    context = click.Context(
+        command, parent, info_name=own, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    yield name, command, context
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            assert found is not None
+            yield from every(found, f"{name} {below}", context)
+
+
+def readme(page: str) -> str:
+    """Put the measured numbers between the README's marks."""
+    return between(page, [*training_numbers(), "", *reading_numbers(), "", *speed_numbers()])
+
+
+def card(page: str) -> str:
+    """Put the model's numbers between the card's marks."""
+    trained = Classifier.open().card.trained
+    recipe = ", ".join(f"{knob} {value}" for knob, value in trained["recipe"].items())
+    return between(
+        page,
+        [
+            f"- Recipe: {recipe}.",
+            f"- Epochs run {trained['epochs_run']}, best epoch {trained['best_epoch']}, "
+            f"{trained['seconds']:.0f} s of training.",
+            f"- Held-out MNIST training images: {percent(trained['validation']['accuracy'])} of "
+            f"{trained['validation']['n']:,}.",
+            "",
+            *reading_numbers(),
+        ],
+    )
+
+
+def training_numbers() -> list[str]:
+    results = result("training")
+    ours, peer = results["default"], results["double-conv"]
+    seeds = len(ours["runs"])
+    reached = max(epoch["accuracy"] for epoch in peer["epochs"])
+    passed = peer["seconds_to_bar"]
+    peer_seconds = passed or peer["epochs"][-1]["seconds"]
+    verdict = "first passed" if passed else "did not pass"
+    return [
+        f"**`digitreader train`**: {percent(ours['accuracy_mean'])} of the "
+        f"{ours['runs'][0]['n']:,} MNIST test images (mean of {seeds} seeds, standard deviation "
+        f"{100 * ours['accuracy_sd']:.2f}), in {ours['seconds_max']:.0f} s of training at most. In "
+        f"the same run the best of the starting networks, under its own recipe, {verdict} "
+        f"{100 * peer['bar']:.1f}% after {peer_seconds:.0f} s ({percent(reached)}). "
+        f"{machine(results)}",
+    ]
+
+
+def reading_numbers() -> list[str]:
+    results = result("reading")
+    rows = [
+        "| pictures read with the shipped model | right | of | 95% interval |",
+        "|---|---|---|---|",
+    ]
+    for name, row in results["sets"].items():
+        low, high = row["accuracy_95"]
+        share = f"{row['right']:,} ({percent(row['accuracy'])})"
+        rows.append(f"| {name} | {share} | {row['n']:,} | {percent(low)}–{percent(high)} |")
+    return rows
+
+
+def speed_numbers() -> list[str]:
+    results = result("speed")
+    one, cold = results["one glyph in process, ms"], results["one picture, cold"]
+    ours, keras = cold["digitreader"], cold["keras"]
+    quick, slow = ours["seconds_median"], keras["seconds_median"]
+    small, large = ours["peak_mb_median"], keras["peak_mb_median"]
+    return [
+        f"**Speed**: one glyph takes {one['digitreader']:.2f} ms in process, Keras's `predict` on "
+        f"the same network {one['keras predict']:.0f} ms. `digitreader read` from a cold start "
+        f"takes {quick:.2f} s and {small:.0f} MB, a script that loads the model in Keras and "
+        f"predicts {slow:.1f} s and {large:.0f} MB (medians of {cold['runs']}). "
+        f"{machine(results)}",
+    ]
+
+
+def result(name: str) -> Any:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
+
+
+def machine(results: Any) -> str:
+    told = results["machine"]
+    return f"Machine: {told['processor']}, {told['cores']} cores; `{results['command']}`."
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f}%"
+
+
+def between(page: str, lines: list[str]) -> str:
+    """Replace what stands between a page's two marks."""
+    start, end = "<!-- numbers: made by `make docs` -->", "<!-- end of numbers -->"
+    block = "\n".join([start, "", *lines, "", end])
+    return re.sub(f"{re.escape(start)}.*?{re.escape(end)}", lambda _: block, page, flags=re.S)
+
+
+PAGES: dict[Path, Callable[[str], str]] = {
+    ROOT / "docs" / "commands.md": commands,
+    ROOT / "README.md": readme,
+    ROOT / "src" / "digitreader" / "models" / "README.md": card,
+}
+
+if __name__ == "__main__":
+    for path, written in PAGES.items():
+        before = path.read_text("utf-8") if path.exists() else ""
+        path.write_text(written(before), "utf-8")
