@@ -120,6 +120,29 @@ def test_npy_files_hold_a_picture_or_a_stack(tmp_path: Path) -> None:
     assert [page.number for page in open_pages(tmp_path / "many.npy")] == [1, 2]
 
 
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_csv_in_kaggles_form_is_a_stack_of_pictures(labelled: bool, tmp_path: Path) -> None:
+    digits = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    header = ["label"] * labelled + [f"pixel{i}" for i in range(784)]
+    rows = [["7"] * labelled + [str(v) for v in digit.ravel()] for digit in digits]
+    path = tmp_path / "test.csv"
+    path.write_text("\n".join(",".join(row) for row in [header, *rows]))
+    pages = list(open_pages(path))
+    assert [page.number for page in pages] == [1, 2, 3]
+    np.testing.assert_array_equal([page.pixels for page in pages], digits)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a,b\n1,2\n", "expected a header"), ("", "expected a header")],
+    ids=["other columns", "empty"],
+)
+def test_another_csv_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(SourceError, match=message):
+        list(open_pages(tmp_path / "x.csv"))
+
+
 def test_a_pickle_in_an_npy_file_is_not_run(tmp_path: Path) -> None:
     np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(SourceError, match=r"evil\.npy"):

@@ -28,6 +28,8 @@ Source = Union[str, Path, bytes, "Image.Image", NDArray[np.uint8]]
 PICTURES = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "bmp", "gif", "webp")
 PLAIN = ("pgm", "ppm", "pbm", "pnm", "npy")
 SUFFIXES = frozenset(f".{kind}" for kind in (*PICTURES, *PLAIN))
+STACKS = (".npy", ".csv")  # files of arrays; a folder's .csv files are seldom pictures
+SIDE = 28  # px of a picture in Kaggle's form
 MAX_PIXELS = 100_000_000  # a 600-dpi A3 scan has 70 million; more is a mistake or an attack
 MAX_BYTES = 100_000_000  # of a download or of standard input
 TIMEOUT = 20  # seconds without an answer from a server
@@ -72,7 +74,7 @@ def open_pages(source: Source) -> Iterator[Page]:
     """Decode a source page by page: a file, a URL, `-`, bytes, a PIL image or an array.
 
     Arrays are uint8 [H, W], or [H, W, 3 | 4] in RGB(A) order; a `.npy` file may hold a stack
-    of pictures, [N, H, W].
+    of pictures, [N, H, W], and so does a `.csv` file in Kaggle's form.
 
     Raises:
         SourceError: it cannot be opened or decoded; the message names it.
@@ -80,8 +82,8 @@ def open_pages(source: Source) -> Iterator[Page]:
     name = name_of(source)
     if isinstance(source, np.ndarray):
         yield Page(_from_array(source, name), name)
-    elif isinstance(source, str | Path) and Path(source).suffix.lower() == ".npy":
-        yield from _from_npy(source, name)
+    elif isinstance(source, str | Path) and Path(source).suffix.lower() in STACKS:
+        yield from _from_stack(Path(source), name)
     elif isinstance(source, str | Path | bytes):
         with _decoding(name), _open_image(source, name) as image:
             yield from _from_image(image, name)
@@ -270,14 +272,56 @@ def _from_array(array: NDArray[np.uint8], name: str) -> Pixels:
     return _on_paper(array) if array.shape[2:] == (4,) else array
 
 
-def _from_npy(source: str | Path, name: str) -> Iterator[Page]:
-    why = missing(str(source))
+def _from_stack(path: Path, name: str) -> Iterator[Page]:
+    why = missing(str(path))
     if why is not None:
         raise SourceError(why)
-    try:
-        array = np.load(source, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise SourceError(f"{name}: not a readable .npy array: {error}") from error
+    if path.suffix.lower() == ".csv":
+        array = read_pixel_csv(path)[1]
+    else:
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise SourceError(f"{name}: not a readable .npy array: {error}") from error
     stack = array.ndim == 3 and array.shape[2] not in (3, 4)  # [N, H, W]
     for number, picture in enumerate(array if stack else [array], start=1):
         yield Page(_from_array(picture, name), name, number)
+
+
+def read_pixel_csv(path: Path) -> tuple[tuple[str, ...] | None, Pixels]:
+    """Read Kaggle's form: labels, or None where the file has none, and uint8 [N, 28, 28].
+
+    The header is `pixel0…pixel783`, with or without a `label` before it; a row is an image,
+    its pixels whole numbers 0–255.
+
+    Raises:
+        SourceError: the file is not so; the message names it, and the row where one is wrong.
+    """
+    size = SIDE * SIDE
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            header = [column.strip().strip('"') for column in lines.readline().split(",")]
+            labelled = header[0] == "label"
+            if len(header) != size + labelled or not header[-1].startswith("pixel"):
+                raise SourceError(
+                    f"{path}: expected a header 'pixel0…pixel{size - 1}', with or without 'label' "
+                    f"first, got {len(header)} columns from '{header[0][:30]}' to "
+                    f"'{header[-1][:30]}'"
+                )
+            rows = [line for line in lines if line.strip()]
+        if not rows:
+            raise SourceError(f"{path}: expected rows below the header, found none")
+        pixels = np.loadtxt(
+            rows,
+            np.uint8,
+            delimiter=",",
+            usecols=range(labelled, size + labelled),
+            ndmin=2,
+            quotechar='"',
+        )  # [N, 784]
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise SourceError(f"{path}: expected pixels as whole numbers 0–255, {error}") from error
+    names = tuple(row.partition(",")[0].strip().strip('"') for row in rows) if labelled else None
+    return names, pixels.reshape(-1, SIDE, SIDE)

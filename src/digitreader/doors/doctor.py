@@ -14,7 +14,8 @@ from digitreader import __version__
 from digitreader.errors import DigitReaderError, ExitCode
 
 EXTRAS = {
-    "train": ("keras", "tensorflow", "onnx", "tf2onnx", "sklearn", "matplotlib"),
+    "train": ("keras", "tensorflow", "onnx", "tf2onnx", "sklearn", "matplotlib", "pyarrow"),
+    "tensorboard": ("tensorboard",),
 }
 CORE = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "click", "rich")
 

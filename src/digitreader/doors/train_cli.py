@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where the other options start from.",
 )
-@click.option("--dataset", help="A name from `digitreader data list`, or folder:, csv:, npz:PATH.")
+@click.option(
+    "--dataset", help="A name from `digitreader data list`, or folder:, csv:, parquet:, npz:PATH."
+)
 @click.option(
     "--network",
     type=click.Choice(list(NETWORKS)),
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     help="The run's folder; runs/DATASET-NETWORK-SEED by default.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the killed run that lies there.")
+@click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard too.")
 @DATA_DIR
 def train(  # noqa: PLR0913 (one parameter per option)
     *,
@@ -60,6 +63,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     seed: int | None,
     out: Path | None,
     resume: bool,
+    tensorboard: bool,
     data_dir: Path | None,
 ) -> int:
     """Train a network, measure it and save it.
@@ -85,7 +89,9 @@ def train(  # noqa: PLR0913 (one parameter per option)
     with needs_extra("training", "train"), greetings_silenced():
         from digitreader.training import train as training
     with _training_progress(chosen.epochs) as report:
-        run = training.train(chosen, out, resume=resume, data_dir=data_dir, report=report)
+        run = training.train(
+            chosen, out, resume=resume, data_dir=data_dir, report=report, tensorboard=tensorboard
+        )
     click.echo(f"Trained for {run.seconds:.0f} s; validation {run.validation.summary()}")
     if run.test:
         click.echo(f"Test {run.test.summary()}")
@@ -104,7 +110,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     "--dataset",
     default="mnist",
     show_default=True,
-    help="A name from `digitreader data list`, or folder:, csv:, npz:PATH.",
+    help="A name from `digitreader data list`, or folder:, csv:, parquet:, npz:PATH.",
 )
 @click.option(
     "-o",

@@ -1,4 +1,4 @@
-"""One's own data: a folder per class, a CSV in Kaggle's form, an npz file.
+"""One's own data: a folder per class, a CSV in Kaggle's form, a Parquet or an npz file.
 
 Each reader takes a path and gives `Labelled` images, train first, test second where the file
 has one. What is 28×28 in an array is taken as it is; everything else goes through the same
@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import DataError, SourceError
+from digitreader.errors import DataError, MissingExtraError, SourceError
 from digitreader.glyphs import SIDE, to_glyph
 from digitreader.ink import ink_of, working_copy
 from digitreader.layout import find_digits
-from digitreader.sources import open_pages
+from digitreader.sources import open_pages, read_pixel_csv
 
 log = logging.getLogger(__name__)
 
@@ -120,26 +120,44 @@ def read_csv(path: Path) -> list[Labelled]:
     Raises DataError naming the file, and the row where one is wrong.
     """
     try:
-        with path.open(encoding="utf-8-sig") as lines:
-            header = [name.strip().strip('"') for name in lines.readline().split(",")]
-            if header[0] != "label" or len(header) != PIXELS + 1:
-                raise DataError(
-                    f"{path}: expected a header 'label,pixel0…pixel{PIXELS - 1}', got "
-                    f"{len(header)} columns from '{header[0][:30]}' to '{header[-1][:30]}'"
-                )
-            rows = [line for line in lines if line.strip()]
-        if not rows:
-            raise DataError(f"{path}: expected rows below the header, found none")
-        names = [row.partition(",")[0].strip().strip('"') for row in rows]
-        pixels = np.loadtxt(
-            rows, np.uint8, delimiter=",", usecols=range(1, PIXELS + 1), ndmin=2, quotechar='"'
-        )  # [N, 784]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise DataError(f"{path}: expected pixels as whole numbers 0–255, {error}") from error
-    images = pixels.reshape(-1, SIDE, SIDE)  # [N, 28, 28]
-    return [Labelled(_ink_bright(images, str(path)), tuple(names))]
+        names, images = read_pixel_csv(path)
+    except SourceError as error:
+        raise DataError(str(error)) from error
+    if names is None:
+        raise DataError(f"{path}: expected a column 'label' to train on, this file has none")
+    return [Labelled(_ink_bright(images, str(path)), names)]
+
+
+def read_parquet(path: Path) -> list[Labelled]:
+    """Columns `image` and `label`, as the Hugging Face datasets have them.
+
+    An image is an encoded picture, as bytes or as a struct with `bytes` in it. Raises DataError
+    naming the file, and the row where one is wrong.
+    """
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise MissingExtraError("Parquet", "train") from error
+    try:
+        rows = parquet.read_table(path, columns=["image", "label"]).to_pylist()
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{path}: not a Parquet file with image and label ({error})") from error
+    if not rows:
+        raise DataError(f"{path}: expected rows, found none")
+    glyphs = [_decoded(row["image"], f"{path}, row {i}") for i, row in enumerate(rows)]
+    return [Labelled(np.stack(glyphs), tuple(_name(row["label"]) for row in rows))]
+
+
+def _decoded(image: Any, where: str) -> NDArray[np.uint8]:
+    """An encoded picture as a glyph, uint8 [28, 28]."""
+    content = image.get("bytes") if isinstance(image, dict) else image
+    if not isinstance(content, bytes):
+        raise DataError(f"{where}: expected an encoded picture, got {type(content).__name__}")
+    try:
+        (page,) = open_pages(content)
+    except (SourceError, ValueError) as error:
+        raise DataError(f"{where}: expected one picture, {error}") from error
+    return _glyph(page.pixels)
 
 
 ARRAY_NAMES = (
@@ -231,5 +249,6 @@ def _ink_bright(images: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
 OWN_KINDS: dict[str, OwnKind] = {
     "folder": OwnKind("a folder per class, with pictures of any kind", read_folder),
     "csv": OwnKind("Kaggle's form: label,pixel0…pixel783", read_csv),
+    "parquet": OwnKind("columns image and label, as Hugging Face has them", read_parquet),
     "npz": OwnKind("arrays x_train/y_train, X/y or images/labels", read_npz),
 }

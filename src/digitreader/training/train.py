@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 import digitreader
 from digitreader.classifier import Classifier, ModelCard, softmax
-from digitreader.errors import DataError, UsageError
+from digitreader.errors import DataError, UsageError, needs_extra
 from digitreader.outputs import write_json_file
 from digitreader.training import augment, export, networks, plots
 from digitreader.training.calibrate import fit_temperature
@@ -97,17 +97,19 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         return self._order[1]
 
 
-def train(
+def train(  # noqa: PLR0913 (all but the first two by name)
     recipe: Recipe,
     out: Path,
     *,
     resume: bool = False,
     data_dir: Path | None = None,
     report: Reporter | None = None,
+    tensorboard: bool = False,
 ) -> Run:
     """Train by a recipe into a folder, or go on with the run that lies there.
 
-    Interrupting it (Ctrl-C) finishes the run with the best epoch so far.
+    Interrupting it (Ctrl-C) finishes the run with the best epoch so far. `tensorboard` writes
+    logs for TensorBoard to the folder's `tensorboard/`, too.
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
@@ -125,6 +127,7 @@ def train(
         compile_network(network, recipe, _steps(kept, recipe))
     batches = Batches(kept, dataset.labels, recipe, first_epoch=len(rows))
     log = EpochLog(out, rows, recipe.patience, report)
+    callbacks = [log, *_tensorboard(out)] if tensorboard else [log]
     interrupted = False
     try:
         if not log.finished(recipe.epochs):
@@ -136,7 +139,7 @@ def train(
                 validation_data=(scaled(held.images), one_hot(held.targets, len(dataset.labels))),
                 validation_batch_size=500,
                 shuffle=False,  # the batches come shuffled
-                callbacks=[log],
+                callbacks=callbacks,
                 verbose=0,
             )
     except KeyboardInterrupt:
@@ -196,6 +199,13 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         _write_history(self.rows, self.folder)
         _save(self.model, self.folder / "last.keras")
         self.model.stop_training = len(self.rows) - 1 - self.best >= self._patience
+
+
+def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
+    """Return the callback that writes TensorBoard's logs beside the run's."""
+    with needs_extra("TensorBoard", "tensorboard"):
+        import tensorboard  # noqa: F401 (Keras needs it, and says so less clearly)
+    return [keras.callbacks.TensorBoard(str(out / "tensorboard"), write_graph=False)]
 
 
 def _claimed(out: Path, recipe: Recipe, resume: bool) -> Recipe:
