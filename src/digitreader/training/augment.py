@@ -103,12 +103,12 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "shift": Shift(2),
     "classic": Warp(rotation=10, shift=2.8, zoom=0.1),
     "strong": Warp(
-        rotation=15,
+        rotation=6,  # 15° and a shear of 0.2 made sevens of ones
         shift=2.5,
-        zoom=0.15,
-        shear=0.2,
-        stretch=0.25,
-        elastic=1.5,
+        zoom=0.1,
+        shear=0.08,
+        stretch=0.3,
+        elastic=0.7,
         thinner=1.0,
         thicker=1.0,
         fading=0.4,
@@ -165,7 +165,7 @@ def flagged(ones: Images, rng: np.random.Generator) -> Images:
     """
     out = np.empty_like(ones)
     for i, one in enumerate(ones):
-        angle, length = np.deg2rad(rng.uniform(30, 65)), rng.uniform(0.2, 0.7)
+        angle, length = np.deg2rad(rng.uniform(30, 65)), rng.uniform(0.2, 0.6)
         foot = rng.uniform(0.15, 0.35) if rng.random() < 0.3 else 0.0
         broad = _stroked(one, rng.uniform(-1, 2.5))  # broader pens than MNIST's, too
         styled = _with_flag(broad, angle, length, foot) if rng.random() < 0.85 else broad

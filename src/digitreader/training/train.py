@@ -126,7 +126,7 @@ def train(  # noqa: PLR0913 (all but the first two by name)
         network = networks.build(recipe.network, len(dataset.labels))
         compile_network(network, recipe, _steps(kept, recipe))
     batches = Batches(kept, dataset.labels, recipe, first_epoch=len(rows))
-    log = EpochLog(out, rows, recipe.patience, report)
+    log = EpochLog(out, rows, recipe, report)
     callbacks = [log, *_tensorboard(out)] if tensorboard else [log]
     interrupted = False
     try:
@@ -155,28 +155,43 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     """Keeps the history, the best epoch and the place to go on from, and stops in time."""
 
     def __init__(
-        self, folder: Path, rows: list[Row], patience: int, report: Reporter | None
+        self, folder: Path, rows: list[Row], recipe: Recipe, report: Reporter | None
     ) -> None:
         super().__init__()
         self.folder = folder
         self.rows = list(rows)
-        self._patience = patience
+        self._recipe = recipe
         self._report = report
         self._started = 0.0
 
     @property
     def best(self) -> int:
-        """The epoch (from 0) with the highest validation accuracy; the later of equals."""
-        return max(range(len(self.rows)), key=lambda i: (self.rows[i]["val_accuracy"], i))
+        """The epoch (from 0) with the highest validation accuracy; of equals, the least loss."""
+
+        def merit(i: int) -> tuple[float, float]:
+            return self.rows[i]["val_accuracy"], -self.rows[i]["val_loss"]
+
+        return max(range(len(self.rows)), key=merit)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the validation accuracy has not risen for as long as patience lasts."""
+        accuracies = [row["val_accuracy"] for row in self.rows]
+        return len(accuracies) - 1 - accuracies.index(max(accuracies)) >= self._recipe.patience
 
     def finished(self, epochs: int) -> bool:
         """Whether there is nothing left to train."""
-        return bool(self.rows) and (
-            len(self.rows) >= epochs or len(self.rows) - 1 - self.best >= self._patience
-        )
+        return bool(self.rows) and (len(self.rows) >= epochs or self.stale)
 
     def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clock, and let its dropout depend on the seed and the epoch alone.
+
+        Keras saves no state of its random generators, so a resumed run would drop out others.
+        """
+        for i, layer in enumerate(self.model.layers):
+            if hasattr(layer, "seed_generator"):
+                rng = np.random.default_rng((self._recipe.seed, 2, epoch, i))
+                layer.seed_generator.state.assign(rng.integers(0, 2**32, 2, dtype=np.uint32))
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
@@ -198,7 +213,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             _save(export.in_float32(self.model), self.folder / "best.keras")
         _write_history(self.rows, self.folder)
         _save(self.model, self.folder / "last.keras")
-        self.model.stop_training = len(self.rows) - 1 - self.best >= self._patience
+        self.model.stop_training = self.stale
 
 
 def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
