@@ -5,8 +5,6 @@ from __future__ import annotations
 import glob
 import io
 import sys
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -184,6 +182,9 @@ def _open_image(source: str | Path | bytes, name: str) -> Image.Image:
 
 
 def _downloaded(url: str) -> bytes:
+    import urllib.error
+    import urllib.request  # 40 ms that only web addresses cost
+
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             return _limited(answer.read(MAX_BYTES + 1), url)
