@@ -27,6 +27,16 @@ def test_what_is_made_is_up_to_date(path: Path) -> None:
     assert written == MADE[path](written), "run: make docs"
 
 
+def test_the_readme_shows_what_the_program_prints() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("$ digitreader read examples/page.jpg\n")[1].split("```")[0]
+    done = subprocess.run(
+        [sys.executable, "-m", "digitreader", "read", "examples/page.jpg"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert [line.rstrip() for line in done.stdout.splitlines()] == shown.splitlines()
+
+
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [name for name in HOMES if f"digitreader {name}" not in readme] == []

@@ -86,6 +86,19 @@ def test_csv_has_a_row_a_digit_and_loses_no_page() -> None:
     assert rows[-1]["error"] == 'bad.png: "broken"'
 
 
+def test_parquet_holds_what_json_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("digitreader.outputs.PARQUET_GROUP", 2)
+    stream = io.BytesIO()
+    FORMATS["parquet"].write(READINGS, stream, LABELS)
+    rows = parquet.read_table(io.BytesIO(stream.getvalue())).to_pylist()
+    for row in rows:
+        for found in row["digits"]:
+            found["top3"] = [[pair["label"], pair["confidence"]] for pair in found["top3"]]
+    assert rows == [reading.as_dict() for reading in READINGS]
+    assert parquet.ParquetFile(io.BytesIO(stream.getvalue())).num_row_groups == 2
+
+
 def test_a_table_in_a_pipe_is_not_cut() -> None:
     long = Reading.failed("x" * 300, 1, "m", "y" * 300)
     table = written("table", [*READINGS, long])

@@ -1,4 +1,4 @@
-"""Readings written down: as a table, JSON, JSON lines, CSV, and drawn into the picture."""
+"""Readings written down: as a table, JSON, JSON lines, CSV, Parquet, and drawn into the page."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import UsageError
+from digitreader.errors import UsageError, needs_extra
 from digitreader.reading import Digit, Reading
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 Labels = Sequence[str]
-Writer = Callable[[Iterable[Reading], TextIO, Labels], None]
+Writer = Callable[[Iterable[Reading], Any, Labels], None]  # to a text stream, or a binary one
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Format:
     write: Writer
     suffixes: tuple[str, ...]
     about: str
+    binary: bool = False
 
 
 def format_of(path: Path) -> str:
@@ -104,6 +105,46 @@ def write_table(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> 
     Console(file=stream, width=None if stream.isatty() else 10_000).print(table)
 
 
+def write_parquet(readings: Iterable[Reading], stream: IO[bytes], labels: Labels) -> None:
+    """One row a page, its digits a list in it, as in JSON; the three likeliest as pairs."""
+    del labels
+    with needs_extra("Parquet", "parquet"):
+        import pyarrow as pa
+        from pyarrow import parquet
+    likely = pa.struct([("label", pa.string()), ("confidence", pa.float64())])
+    digit = pa.struct(
+        [
+            ("label", pa.string()),
+            ("confidence", pa.float64()),
+            ("probabilities", pa.list_(pa.float64())),
+            ("top3", pa.list_(likely)),
+            ("box", pa.list_(pa.int64())),
+            ("status", pa.string()),
+        ]
+    )
+    texts = ("status", "text", "model", "error")
+    schema = pa.schema(
+        [
+            ("source", pa.string()),
+            ("page", pa.int64()),
+            *((name, pa.string()) for name in texts),
+            ("lines", pa.list_(pa.string())),
+            ("digits", pa.list_(digit)),
+        ]
+    )
+    rows = map(_parquet_row, readings)
+    with parquet.ParquetWriter(stream, schema) as writer:
+        while group := list(islice(rows, PARQUET_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema))
+
+
+def _parquet_row(reading: Reading) -> dict[str, Any]:
+    row = reading.as_dict()
+    for digit in row["digits"]:
+        digit["top3"] = [{"label": label, "confidence": p} for label, p in digit["top3"]]
+    return row
+
+
 def write_json_file(value: object, path: Path) -> None:
     """Write a value as JSON; the file appears under its name only when it is whole."""
     draft = path.with_name(path.name + ".part")
@@ -116,7 +157,9 @@ FORMATS: dict[str, Format] = {
     "json": Format(write_json, (".json",), "an object for one page, an array for several"),
     "jsonl": Format(write_jsonl, (".jsonl", ".ndjson"), "an object a line, as they are ready"),
     "csv": Format(write_csv, (".csv",), "a row a digit, with all probabilities"),
+    "parquet": Format(write_parquet, (".parquet",), "a row a page, its digits in it", binary=True),
 }
+PARQUET_GROUP = 1000  # pages a row group
 PAGE_COLUMNS = ("source", "page", "status", "text", "model", "error")
 DIGIT_COLUMNS = ("index", "label", "confidence", "digit_status", "x", "y", "width", "height")
 STATUS_STYLES = {"ok": "green", "unsure": "yellow", "empty": "dim", "error": "red"}

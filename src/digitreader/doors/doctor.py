@@ -16,6 +16,7 @@ from digitreader.errors import DigitReaderError, ExitCode
 EXTRAS = {
     "train": ("keras", "tensorflow", "onnx", "tf2onnx", "sklearn", "matplotlib", "pyarrow"),
     "tensorboard": ("tensorboard",),
+    "parquet": ("pyarrow",),
 }
 CORE = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "click", "rich")
 

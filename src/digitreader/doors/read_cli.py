@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -89,12 +89,14 @@ def read(  # noqa: PLR0913 (one parameter per option)
     form = form or (format_of(output) if output else "table")
     if output and not output.absolute().parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent} to write to")
+    if FORMATS[form].binary and not output and sys.stdout.isatty():
+        raise UsageError(f"{form} is not for a terminal: add -o FILE")
     planned = list(_planned(sources))
     good = any(isinstance(source, str) for source in planned)
     reader = _reader(model, min_confidence) if good else None
     labels = reader.labels if reader else ()
     work = _Work(reader, layout, quiet, annotate, show_input)
-    with _stream(output) as stream:
+    with _stream(output, FORMATS[form].binary) as stream:
         FORMATS[form].write(work.readings(planned), stream, labels)
     if work.interrupted:
         return ExitCode.INTERRUPTED
@@ -198,16 +200,16 @@ def _progress(planned: list[Planned], quiet: bool) -> Iterable[Planned]:
 
 
 @contextmanager
-def _stream(output: Path | None) -> Iterator[TextIO]:
+def _stream(output: Path | None, binary: bool) -> Iterator[IO[Any]]:
     """Give where to write: standard output, or a file that gets its name when it is whole."""
     if output is None:
         try:
-            yield sys.stdout
+            yield sys.stdout.buffer if binary else sys.stdout
             sys.stdout.flush()
         except BrokenPipeError:  # whoever read our output has enough, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     draft = output.with_name(output.name + ".part")
-    with draft.open("w", encoding="utf-8", newline="") as stream:
+    with draft.open("wb") if binary else draft.open("w", encoding="utf-8", newline="") as stream:
         yield stream
     draft.replace(output)
