@@ -36,8 +36,8 @@ def every(
 ) -> Iterator[tuple[str, click.Command, click.Context]]:
     """Yield a command and those below it, in the order of the help."""
     own = name.rsplit(maxsplit=1)[-1]
-    context = click.Context(
-        command, parent, info_name=own, terminal_width=WIDTH, max_content_width=WIDTH
+    context = command.make_context(
+        own, [], parent, resilient_parsing=True, terminal_width=WIDTH, max_content_width=WIDTH
     )
     yield name, command, context
     if isinstance(command, click.Group):

@@ -41,7 +41,7 @@ def test_a_picture_is_read_to_a_table_json_and_csv(tmp_path: Path) -> None:
     assert [digit["label"] for digit in row["digits"]] == list("90210")
     out = tmp_path / "readings.csv"
     assert digitreader("read", EXAMPLES / "postcode.png", "-o", out).stdout == ""
-    rows = list(csv.DictReader(out.open()))
+    rows = list(csv.DictReader(out.read_text().splitlines()))
     assert "".join(r["label"] for r in rows) == "90210"
 
 

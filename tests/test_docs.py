@@ -34,7 +34,9 @@ def test_the_readme_shows_what_the_program_prints() -> None:
         [sys.executable, "-m", "digitreader", "read", "examples/page.jpg"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert [line.rstrip() for line in done.stdout.splitlines()] == shown.splitlines()
+    # The last digit of a confidence may differ from processor to processor.
+    printed, promised = (re.sub(r"\.\d%", ".x%", text) for text in (done.stdout, shown))
+    assert [line.rstrip() for line in printed.splitlines()] == promised.splitlines()
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from digitreader.errors import UsageError
 from digitreader.outputs import COLOURS, FORMATS, annotated, format_of
-from digitreader.reading import Box, Digit, DigitStatus, Reading
+from digitreader.reading import Box, Digit, DigitStatus, Reading, percent
 
 LABELS = tuple("0123456789")
 BOX = Box(10, 20, 30, 40)
@@ -105,6 +105,13 @@ def test_a_table_in_a_pipe_is_not_cut() -> None:
     assert "x" * 300 in table
     assert "y" * 300 in table
     assert "60.0%" in table
+
+
+@pytest.mark.parametrize(
+    ("confidence", "shown"), [(1.0, "100.0%"), (0.99999, "99.9%"), (0.5, "50.0%"), (0.0, "0.0%")]
+)
+def test_only_certainty_is_a_hundred_percent(confidence: float, shown: str) -> None:
+    assert percent(confidence) == shown
 
 
 def test_markup_in_a_name_is_shown_as_it_is() -> None:

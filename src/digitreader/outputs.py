@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.errors import UsageError, needs_extra
-from digitreader.reading import Digit, Reading
+from digitreader.reading import Digit, Reading, percent
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -98,7 +98,7 @@ def write_table(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> 
         table.add_row(
             Text(f"{reading.source} (page {reading.page})" if several else reading.source),
             Text(reading.text, style="bold"),
-            "" if lowest is None else f"{100 * lowest:.1f}%",
+            "" if lowest is None else percent(lowest),
             Text(reading.error or reading.status, style=STATUS_STYLES[reading.status]),
         )
     # A pipe has no width: let no cell be cut there.
@@ -196,8 +196,14 @@ def annotated(pixels: NDArray[np.uint8], reading: Reading) -> Image.Image:
         draw.rectangle(corners, outline=colour, width=line)
         size = max(12, min(height // 3, max(page.size) // 22))
         _tag(draw, digit.label, (x - line, y - line), "lb", size, colour)
-        sure = f"{100 * digit.confidence:.0f}%"
-        _tag(draw, sure, (x - line, y + height), "lt", max(10, size // 2), colour)
+        _tag(
+            draw,
+            percent(digit.confidence),
+            (x - line, y + height),
+            "lt",
+            max(10, size // 2),
+            colour,
+        )
     return page
 
 

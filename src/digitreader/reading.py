@@ -102,6 +102,11 @@ class Reading:
         return cls(source, page, "error", (), (), model, error)
 
 
+def percent(confidence: float) -> str:
+    """A confidence for people, rounded down: only certainty is 100%."""
+    return f"{int(1000 * confidence) / 10:.1f}%"
+
+
 def _rounded(probability: float) -> float:
     """Six decimals: enough to tell 99.9999% from certainty, short enough to read."""
     return round(float(probability), 6)
