@@ -28,7 +28,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/make_docs.py
 
 docs-check: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/test_docs.py
+	$(BIN)/python docs/make_docs.py --check
 
 clean:
 	rm -rf $(VENV) demo-out

@@ -1,14 +1,15 @@
 """Writes what documentation takes from elsewhere: `make docs`.
 
 `docs/commands.md` comes from the program's own help; the numbers in `README.md` and in the shipped
-model's card come from the files in `benchmarks/results`. `tests/test_docs.py` fails when a page is
-not what this script would write.
+model's card come from the files in `benchmarks/results`. `--check` fails when a page is not what
+this script would write.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,20 @@ PAGES: dict[Path, Callable[[str], str]] = {
     ROOT / "src" / "digitreader" / "models" / "README.md": card,
 }
 
-if __name__ == "__main__":
-    for path, written in PAGES.items():
+
+def main() -> None:
+    """Write the pages; with --check, say which are not up to date instead."""
+    stale = []
+    for path, made in PAGES.items():
         before = path.read_text("utf-8") if path.exists() else ""
-        path.write_text(written(before), "utf-8")
+        after = made(before)
+        if after != before:
+            stale.append(str(path.relative_to(ROOT)))
+        if "--check" not in sys.argv:
+            path.write_text(after, "utf-8")
+    if stale and "--check" in sys.argv:
+        sys.exit(f"not up to date: {', '.join(stale)}; run: make docs")
+
+
+if __name__ == "__main__":
+    main()
