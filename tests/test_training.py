@@ -267,6 +267,7 @@ def test_a_folder_is_not_overwritten_nor_resumed_with_another_recipe(unbroken: P
 def test_too_few_images_for_a_batch(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lower --batch-size"):
         train(QUICK.with_changes(batch_size=5000), tmp_path / "run")
+    assert not (tmp_path / "run").exists()  # so that the next try finds the folder free
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip"])

@@ -45,7 +45,7 @@ def list_(data_dir: Path | None) -> None:
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
     click.echo("Your own data:")
     for prefix, kind in OWN_KINDS.items():
-        click.echo(f"  {prefix}:PATH".ljust(14) + kind.what)
+        click.echo(f"  {prefix}:PATH".ljust(16) + kind.what)
 
 
 @data.command()

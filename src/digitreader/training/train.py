@@ -116,9 +116,12 @@ def train(  # noqa: PLR0913 (all but the first two by name)
             it is; or it was made by another recipe.
         DataError: the dataset is missing or too small, or no epoch was finished.
     """
-    recipe = _claimed(out, recipe.resolved(), resume)
+    recipe = recipe.resolved()
+    _check_folder(out, recipe, resume)
     dataset = load(recipe.dataset, data_dir)
     kept, held = _split(dataset, recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json_file(recipe.as_dict(), out / "recipe.json")
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
     network, rows = _begun(out, recipe, kept) if resume else (None, [])
@@ -223,25 +226,22 @@ def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(str(out / "tensorboard"), write_graph=False)]
 
 
-def _claimed(out: Path, recipe: Recipe, resume: bool) -> Recipe:
-    """Make the folder this run's own, and return the recipe that holds in it."""
+def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
+    """Refuse a folder that holds another run, or none where one is to be gone on with."""
     written = out / "recipe.json"
-    if resume:
-        if not written.exists():
-            raise UsageError(f"there is no run to resume in {out}: recipe.json is missing")
-        before = Recipe.from_dict(json.loads(written.read_text(encoding="utf-8")))
-        if before != recipe:
-            changed = [k for k, v in before.as_dict().items() if v != recipe.as_dict()[k]]
-            raise UsageError(
-                f"the run in {out} was started with another {', '.join(changed)}: "
-                "resume it with the same options"
-            )
-        return recipe
-    if written.exists():
-        raise UsageError(f"{out} holds a run already: add --resume, or choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_json_file(recipe.as_dict(), written)
-    return recipe
+    if not resume:
+        if written.exists():
+            raise UsageError(f"{out} holds a run already: add --resume, or choose another --out")
+        return
+    if not written.exists():
+        raise UsageError(f"there is no run to resume in {out}: recipe.json is missing")
+    before = Recipe.from_dict(json.loads(written.read_text(encoding="utf-8"))).as_dict()
+    changed = [knob for knob, value in recipe.as_dict().items() if before[knob] != value]
+    if changed:
+        raise UsageError(
+            f"the run in {out} was started with another {', '.join(changed)}: "
+            "resume it with the same options"
+        )
 
 
 def _split(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
