@@ -12,7 +12,7 @@ mpl.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from digitreader.training.metrics import Scores
 
@@ -20,22 +20,20 @@ BLUE, ORANGE = "#1f5fa8", "#d9731a"
 
 
 def curves(rows: Sequence[dict[str, float]], path: Path) -> None:
-    """Draw loss and accuracy of each epoch, trained and held out."""
+    """Draw loss and error of each epoch, trained and held out, with the last values told."""
     epochs = [row["epoch"] for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for axes, name, title in ((left, "loss", "Loss"), (right, "accuracy", "Accuracy, %")):
-        scale = 100 if name == "accuracy" else 1
-        for key, label, colour in ((name, "training", BLUE), (f"val_{name}", "held out", ORANGE)):
-            values = [scale * row[key] for row in rows]
-            axes.plot(epochs, values, "o-", ms=3.5, color=colour, label=label)
-            axes.annotate(
-                f"{values[-1]:.4g}", (epochs[-1], values[-1]), color=colour,
-                xytext=(5, 4), textcoords="offset points", fontsize=8,
-            )  # fmt: skip
-        axes.set(title=title, xlabel="Epoch")
+    for prefix, label, colour in (("", "training", BLUE), ("val_", "held out", ORANGE)):
+        losses = [row[f"{prefix}loss"] for row in rows]
+        errors = [100 * (1 - row[f"{prefix}accuracy"]) for row in rows]
+        left.plot(epochs, losses, "o-", ms=3.5, color=colour, label=f"{label} {losses[-1]:.4f}")
+        right.plot(epochs, errors, "o-", ms=3.5, color=colour, label=f"{label} {errors[-1]:.2f}%")
+    left.set(title="Loss", xlabel="Epoch")
+    right.set(title="Images read wrong, %", xlabel="Epoch", yscale="log")
+    right.yaxis.set_major_formatter(ScalarFormatter())
+    for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.margins(x=0.1)
-        axes.grid(alpha=0.3)
+        axes.grid(alpha=0.3, which="both")
         axes.legend(frameon=False)
     _save(figure, path)
 
@@ -46,11 +44,13 @@ def confusion(scores: Scores, path: Path) -> None:
     errors = counts - np.diag(np.diag(counts))
     k = len(scores.labels)
     figure, axes = plt.subplots(figsize=(1.5 + 0.5 * k, 1.3 + 0.5 * k), layout="constrained")
-    axes.imshow(errors, cmap="Oranges", vmin=0, vmax=max(5, int(errors.max())))
+    most = max(5, int(errors.max()))
+    axes.imshow(errors, cmap="Oranges", vmin=0, vmax=most)
     for row, column in zip(*np.nonzero(counts), strict=True):
         weight = "bold" if row == column else "normal"
+        colour = "white" if errors[row, column] > 0.6 * most else "black"
         axes.text(column, row, counts[row, column], ha="center", va="center",
-                  fontsize=8, fontweight=weight)  # fmt: skip
+                  fontsize=8, fontweight=weight, color=colour)  # fmt: skip
     axes.set_xticks(range(k), scores.labels)
     axes.set_yticks(range(k), scores.labels)
     axes.set(xlabel="Predicted", ylabel="True")
