@@ -324,6 +324,14 @@ def test_only_ones_are_flagged(optdigits: Any) -> None:
     assert not changed[hot[:, 1] == 0].any()
 
 
+def test_curves_of_a_run_without_errors_are_drawn(tmp_path: Path) -> None:
+    from digitreader.training import plots
+
+    row = {"loss": 0.1, "val_loss": 0.1, "accuracy": 1.0, "val_accuracy": 1.0}
+    plots.curves([{"epoch": 1.0, **row}, {"epoch": 2.0, **row}], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+
+
 def test_tensorboard_logs_are_written_on_request(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(QUICK.with_changes(epochs=2), tmp_path / "run", tensorboard=True)

@@ -29,7 +29,8 @@ def curves(rows: Sequence[dict[str, float]], path: Path) -> None:
         left.plot(epochs, losses, "o-", ms=3.5, color=colour, label=f"{label} {losses[-1]:.4f}")
         right.plot(epochs, errors, "o-", ms=3.5, color=colour, label=f"{label} {errors[-1]:.2f}%")
     left.set(title="Loss", xlabel="Epoch")
-    right.set(title="Images read wrong, %", xlabel="Epoch", yscale="log")
+    right.set(title="Images read wrong, %", xlabel="Epoch", ylim=(0, None))
+    right.set_yscale("symlog", linthresh=0.1)  # logarithmic, but a small set may have no errors
     right.yaxis.set_major_formatter(ScalarFormatter())
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
