@@ -23,9 +23,10 @@ from matplotlib import pyplot as plt
 
 from digitreader.outputs import write_json_file
 from digitreader.training import networks
+from digitreader.training.batches import Batches
 from digitreader.training.datasets import Dataset, load, one_hot, scaled
 from digitreader.training.recipes import RECIPES
-from digitreader.training.train import Batches, compile_network, train
+from digitreader.training.train import compile_network, train
 from machine import describe
 
 RESULTS = Path(__file__).parent / "results"

@@ -310,8 +310,8 @@ def test_a_flag_leads_down_to_the_left_from_the_top() -> None:
 
 
 def test_only_ones_are_flagged(optdigits: Any) -> None:
+    from digitreader.training.batches import Batches
     from digitreader.training.datasets import Split
-    from digitreader.training.train import Batches
 
     images, targets = optdigits
     recipe = QUICK.with_changes(augment="none", flagged_ones=1.0)

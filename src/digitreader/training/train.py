@@ -20,13 +20,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 import digitreader
 from digitreader.classifier import Classifier, ModelCard, softmax
 from digitreader.errors import DataError, UsageError, needs_extra
 from digitreader.outputs import write_json_file
-from digitreader.training import augment, export, networks, plots
+from digitreader.training import export, networks, plots
+from digitreader.training.batches import Batches, steps_of
 from digitreader.training.calibrate import fit_temperature
 from digitreader.training.datasets import Dataset, Split, hold_out, load, one_hot, scaled
 from digitreader.training.metrics import Scores, score
@@ -50,51 +50,6 @@ class Run:
     parity: export.Parity
     seconds: float  # of training, without start-up and evaluation
     interrupted: bool
-
-
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """An endless stream of training batches; batch i depends on the seed and on i alone.
-
-    So a run that was killed goes on with exactly the batches it would have seen.
-    """
-
-    def __init__(
-        self, split: Split, labels: tuple[str, ...], recipe: Recipe, first_epoch: int
-    ) -> None:
-        super().__init__()
-        self._split = split
-        self._one = labels.index("1") if "1" in labels else None
-        self._targets = one_hot(split.targets, len(labels))  # [N, K]
-        self._augmented = augment.named(recipe.augment)
-        self._recipe = recipe
-        self._steps = _steps(split, recipe)
-        self._first = first_epoch * self._steps
-        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
-
-    @property
-    def num_batches(self) -> None:
-        """Endless: Keras is told the steps of an epoch instead."""
-        return
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return images, float32 [B, 28, 28, 1], and their one-hot labels, [B, K]."""
-        index += self._first
-        epoch, step = divmod(index, self._steps)
-        size = self._recipe.batch_size
-        picked = self._order_of(epoch)[step * size : (step + 1) * size]  # [B]
-        rng = np.random.default_rng((self._recipe.seed, 1, index))
-        images = self._split.images[picked]  # a copy
-        if self._recipe.flagged_ones:
-            ones = self._split.targets[picked] == self._one
-            ones &= rng.random(size) < self._recipe.flagged_ones
-            images[ones] = augment.flagged(images[ones], rng)
-        return scaled(self._augmented(images, rng)), self._targets[picked]
-
-    def _order_of(self, epoch: int) -> NDArray[np.int64]:
-        if self._order[0] != epoch:
-            rng = np.random.default_rng((self._recipe.seed, 0, epoch))
-            self._order = epoch, rng.permutation(len(self._split.targets))
-        return self._order[1]
 
 
 def train(  # noqa: PLR0913 (all but the first two by name)
@@ -127,7 +82,7 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     network, rows = _begun(out, recipe, kept) if resume else (None, [])
     if network is None:
         network = networks.build(recipe.network, len(dataset.labels))
-        compile_network(network, recipe, _steps(kept, recipe))
+        compile_network(network, recipe, steps_of(kept, recipe))
     batches = Batches(kept, dataset.labels, recipe, first_epoch=len(rows))
     log = EpochLog(out, rows, recipe, report)
     callbacks = [log, *_tensorboard(out)] if tensorboard else [log]
@@ -136,7 +91,7 @@ def train(  # noqa: PLR0913 (all but the first two by name)
         if not log.finished(recipe.epochs):
             network.fit(
                 batches,
-                steps_per_epoch=_steps(kept, recipe),
+                steps_per_epoch=steps_of(kept, recipe),
                 initial_epoch=len(rows),
                 epochs=recipe.epochs,
                 validation_data=(scaled(held.images), one_hot(held.targets, len(dataset.labels))),
@@ -166,15 +121,6 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._recipe = recipe
         self._report = report
         self._started = 0.0
-
-    @property
-    def best(self) -> int:
-        """The epoch (from 0) with the highest validation accuracy; of equals, the least loss."""
-
-        def merit(i: int) -> tuple[float, float]:
-            return self.rows[i]["val_accuracy"], -self.rows[i]["val_loss"]
-
-        return max(range(len(self.rows)), key=merit)
 
     @property
     def stale(self) -> bool:
@@ -209,14 +155,20 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         rate = self.model.optimizer.learning_rate
         row["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
         row["seconds"] = time.perf_counter() - self._started
-        self.rows.append(row)
-        if self._report is not None:
-            self._report(len(self.rows), row)
-        if self.best == epoch:
+        rows = [*self.rows, row]  # ours when everything is written: Ctrl-C may come in between
+        if best_of(rows) == epoch:
             _save(export.in_float32(self.model), self.folder / "best.keras")
-        _write_history(self.rows, self.folder)
+        _write_history(rows, self.folder)
         _save(self.model, self.folder / "last.keras")
+        self.rows = rows
+        if self._report is not None:
+            self._report(len(rows), row)
         self.model.stop_training = self.stale
+
+
+def best_of(rows: list[Row]) -> int:
+    """Return the epoch (from 0) with the highest validation accuracy; of equals, the least loss."""
+    return max(range(len(rows)), key=lambda i: (rows[i]["val_accuracy"], -rows[i]["val_loss"]))
 
 
 def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
@@ -291,7 +243,7 @@ def _finish(recipe: Recipe, dataset: Dataset, held: Split, log: EpochLog, interr
     trained = {
         "recipe": recipe.as_dict(),
         "epochs_run": len(log.rows),
-        "best_epoch": log.best + 1,
+        "best_epoch": best_of(log.rows) + 1,
         "seconds": round(seconds, 1),
         "validation": {"n": validation.n, "accuracy": validation.accuracy},
         "digitreader": digitreader.__version__,
@@ -325,11 +277,6 @@ def _finish(recipe: Recipe, dataset: Dataset, held: Split, log: EpochLog, interr
     return Run(out, log.rows, validation, test, parity, seconds, interrupted)
 
 
-def _steps(split: Split, recipe: Recipe) -> int:
-    """Whole batches in an epoch; the few images left over take their turn in another."""
-    return len(split.targets) // recipe.batch_size
-
-
 def _begun(folder: Path, recipe: Recipe, kept: Split) -> tuple[keras.Model | None, list[Row]]:
     """Return the network of the last whole epoch and the history up to it, if there is one.
 
@@ -339,7 +286,7 @@ def _begun(folder: Path, recipe: Recipe, kept: Split) -> tuple[keras.Model | Non
     if not (folder / "last.keras").exists():
         return None, []
     network = keras.saving.load_model(folder / "last.keras")
-    epochs = int(network.optimizer.iterations) // _steps(kept, recipe)
+    epochs = int(network.optimizer.iterations) // steps_of(kept, recipe)
     with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     return network, rows[:epochs]
