@@ -47,9 +47,11 @@ def build(name: str, classes: int) -> keras.Model:
 def default(x: Tensor) -> Tensor:
     """One convolution, then a block on 14×14 and one on 7×7; the global maximum ends it.
 
-    The first convolutions are narrow because their maps are large: 16 and 32 filters instead
-    of 24 and 48 take a third of the time and lose nothing that three seeds could show. The
-    last maps keep 7×7, so that what decided a reading can be seen.
+    The first convolutions are narrow because their maps are large: with 16 and 32 filters an
+    epoch took 16 s, with 24 and 48 25 s (2 cores, bfloat16). Four epochs of it made 25, 28 and
+    31 errors on 5,000 held-out digits, three epochs of the wider one 28 (one seed): in the same
+    time there is nothing to choose between them, and this one reads faster. The last maps
+    keep 7×7, so that what decided a reading can be seen.
     """
     from keras import layers
 
