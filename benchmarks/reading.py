@@ -38,7 +38,7 @@ def main() -> None:
     mnist = load("mnist", options.data / "mnist")
     assert mnist.test is not None
     scores = score(reader.classify(mnist.test.images), mnist.test.targets, mnist.labels)
-    results: dict[str, Any] = {"mnist test, classify": row(scores.n - errors(scores), scores.n, [])}
+    results: dict[str, Any] = {"mnist test, classify": row(scores.n - scores.errors, scores.n, [])}
     for name, (layout, pictures) in SETS.items():
         wrong = []
         n = 0
@@ -55,10 +55,6 @@ def main() -> None:
             print("    ", line)
     write_json_file({"model": reader.model, "command": "python benchmarks/reading.py",
                      "sets": results}, options.output)  # fmt: skip
-
-
-def errors(scores: Any) -> int:
-    return int(scores.confusion.sum() - np.trace(scores.confusion))
 
 
 def row(right: int, n: int, wrong: list[str]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -145,11 +146,18 @@ def _parquet_row(reading: Reading) -> dict[str, Any]:
     return row
 
 
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a draft to write to, which gets the file's name when it is whole."""
+    draft = path.with_name(path.name + ".part")
+    yield draft
+    draft.replace(path)
+
+
 def write_json_file(value: object, path: Path) -> None:
     """Write a value as JSON; the file appears under its name only when it is whole."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with whole(path) as draft:
+        draft.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 FORMATS: dict[str, Format] = {

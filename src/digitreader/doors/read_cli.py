@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from digitreader.errors import ExitCode, SourceError, UsageError
-from digitreader.outputs import FORMATS, annotated, format_of
+from digitreader.outputs import FORMATS, annotated, format_of, whole
 from digitreader.reading import Reading
 from digitreader.sources import expand, missing
 
@@ -209,7 +209,8 @@ def _stream(output: Path | None, binary: bool) -> Iterator[IO[Any]]:
         except BrokenPipeError:  # whoever read our output has enough, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    draft = output.with_name(output.name + ".part")
-    with draft.open("wb") if binary else draft.open("w", encoding="utf-8", newline="") as stream:
+    with (
+        whole(output) as draft,
+        draft.open("wb") if binary else draft.open("w", encoding="utf-8", newline="") as stream,
+    ):
         yield stream
-    draft.replace(output)

@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.errors import UsageError
-from digitreader.glyphs import to_glyph
+from digitreader.glyphs import SIDE, to_glyph
 
 Images = NDArray[np.uint8]
 Augmentation = Callable[[Images, np.random.Generator], Images]
-
-SIZE = 28
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Warp:
         a = np.stack([cos, -sin, sin, cos], 1).reshape(n, 2, 2)
         a = a @ np.stack([np.ones(n), shear, np.zeros(n), np.ones(n)], 1).reshape(n, 2, 2)
         a = a * np.stack([size * stretch, size / stretch], 1)[:, None, :]  # [N, 2, 2]
-        middle = np.full((2, 1), (SIZE - 1) / 2)
+        middle = np.full((2, 1), (SIDE - 1) / 2)
         moved = rng.uniform(-self.shift, self.shift, (n, 2, 1))
         return np.concatenate([a, middle + moved - a @ middle], axis=2)  # [N, 2, 3]
 
@@ -86,7 +84,7 @@ class Shift:
         """Return moved copies: uint8 [N, 28, 28]; what leaves the frame is lost."""
         p = self.pixels
         padded = np.pad(images, ((0, 0), (p, p), (p, p)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (SIZE, SIZE), axis=(1, 2))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE), axis=(1, 2))
         dy, dx = rng.integers(0, 2 * p + 1, (2, len(images)))
         moved: Images = windows[np.arange(len(images)), dy, dx]  # [N, 28, 28]
         return moved
@@ -130,12 +128,12 @@ def named(name: str) -> Augmentation:
     return AUGMENTATIONS[name]
 
 
-_ROWS, _COLUMNS = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+_ROWS, _COLUMNS = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
 
 
 def _bent(image: Images, matrix: NDArray[np.float64], grid: NDArray[np.float64]) -> Images:
     """Sample the image through one affine map and a smooth displacement."""
-    field = cv2.resize(grid.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    field = cv2.resize(grid.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     m = matrix.astype(np.float32)
     x = m[0, 0] * _COLUMNS + m[0, 1] * _ROWS + m[0, 2] + field[..., 0]  # [28, 28]
     y = m[1, 0] * _COLUMNS + m[1, 1] * _ROWS + m[1, 2] + field[..., 1]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from digitreader.errors import DataError, MissingExtraError, UsageError
+from digitreader.errors import DataError, UsageError, needs_extra
 from digitreader.glyphs import BOX, to_glyph
 from digitreader.training import mirrors
 from digitreader.training.catalogue import DATASETS, KnownSet
@@ -172,10 +172,8 @@ def _comes_with_scikit_learn(name: str) -> Dataset:
     All are from UCI's test part, 13 writers, and both of our parts have all of them: good for
     a quick try, no measure of how strangers' writing is read.
     """
-    try:
+    with needs_extra(f"The dataset {name}", "train"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingExtraError(f"The dataset {name}", "train") from error
     small, targets = load_digits(return_X_y=True)
     images = np.stack([_enlarged(row.reshape(8, 8) / 16) for row in small])  # [N, 28, 28]
     train, test = hold_out(Split(images, targets.astype(np.int64)), 0.2)

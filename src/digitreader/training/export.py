@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, ModelCard
 from digitreader.errors import ModelError
+from digitreader.training.datasets import scaled
 
 PARITY_TOLERANCE = 1e-3  # logits; float32 sums in another order differ by some 1e-5
 
@@ -89,8 +90,7 @@ def check_parity(network: keras.Model, path: Path, images: NDArray[np.uint8]) ->
 
 def logits_of(network: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Run a Keras network on uint8 [N, 28, 28], ink bright: logits, float32 [N, K]."""
-    scaled = images[..., None].astype(np.float32) / 255  # [N, 28, 28, 1]
-    logits: Any = network.predict(scaled, batch_size=500, verbose=0)
+    logits: Any = network.predict(scaled(images), batch_size=500, verbose=0)
     return np.asarray(logits, np.float32)
 
 

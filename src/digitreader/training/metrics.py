@@ -28,6 +28,11 @@ class Scores:
     labels: tuple[str, ...]
 
     @property
+    def errors(self) -> int:
+        """How many were not given their right class."""
+        return self.n - int(np.trace(self.confusion))
+
+    @property
     def per_class(self) -> list[dict[str, Any]]:
         """Precision, recall, F1 and count of each class; 0 where nothing was predicted."""
         rows = []
@@ -52,7 +57,7 @@ class Scores:
     def as_dict(self) -> dict[str, Any]:
         return {
             "n": self.n,
-            "errors": self.n - int(np.trace(self.confusion)),
+            "errors": self.errors,
             "accuracy": self.accuracy,
             "accuracy_95": list(self.interval),
             "loss": self.loss,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import DataError, MissingExtraError, SourceError
+from digitreader.errors import DataError, SourceError, needs_extra
 from digitreader.glyphs import SIDE, to_glyph
 from digitreader.ink import ink_of, working_copy
 from digitreader.layout import find_digits
@@ -134,10 +134,8 @@ def read_parquet(path: Path) -> list[Labelled]:
     An image is an encoded picture, as bytes or as a struct with `bytes` in it. Raises DataError
     naming the file, and the row where one is wrong.
     """
-    try:
+    with needs_extra("Parquet", "train"):
         from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise MissingExtraError("Parquet", "train") from error
     try:
         rows = parquet.read_table(path, columns=["image", "label"]).to_pylist()
     except (OSError, ArrowException) as error:

@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
+from digitreader.outputs import whole
 from digitreader.training.metrics import Scores
 
 BLUE, ORANGE = "#1f5fa8", "#d9731a"
@@ -56,15 +57,13 @@ def confusion(scores: Scores, path: Path) -> None:
     axes.set_yticks(range(k), scores.labels)
     axes.set(xlabel="Predicted", ylabel="True")
     axes.set_title(
-        f"{scores.n - int(np.trace(counts))} errors in {scores.n:,}, "
-        f"{100 * scores.accuracy:.2f}% right",
+        f"{scores.errors} errors in {scores.n:,}, {100 * scores.accuracy:.2f}% right",
         fontsize=10,
     )
     _save(figure, path)
 
 
 def _save(figure: Figure, path: Path) -> None:
-    draft = path.with_name("draft." + path.name)
-    figure.savefig(draft, dpi=110)
+    with whole(path) as draft:
+        figure.savefig(draft, dpi=110, format=path.suffix.removeprefix("."))
     plt.close(figure)
-    draft.replace(path)

@@ -24,7 +24,7 @@ import numpy as np
 import digitreader
 from digitreader.classifier import Classifier, ModelCard, softmax
 from digitreader.errors import DataError, UsageError, needs_extra
-from digitreader.outputs import write_json_file
+from digitreader.outputs import whole, write_json_file
 from digitreader.training import export, networks, plots
 from digitreader.training.batches import Batches, steps_of
 from digitreader.training.calibrate import fit_temperature
@@ -88,7 +88,7 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     callbacks = [log, *_tensorboard(out)] if tensorboard else [log]
     interrupted = False
     try:
-        if not log.finished(recipe.epochs):
+        if not log.finished:
             network.fit(
                 batches,
                 steps_per_epoch=steps_of(kept, recipe),
@@ -128,9 +128,10 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         accuracies = [row["val_accuracy"] for row in self.rows]
         return len(accuracies) - 1 - accuracies.index(max(accuracies)) >= self._recipe.patience
 
-    def finished(self, epochs: int) -> bool:
+    @property
+    def finished(self) -> bool:
         """Whether there is nothing left to train."""
-        return bool(self.rows) and (len(self.rows) >= epochs or self.stale)
+        return bool(self.rows) and (len(self.rows) >= self._recipe.epochs or self.stale)
 
     def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
         """Start the epoch's clock, and let its dropout depend on the seed and the epoch alone.
@@ -293,12 +294,13 @@ def _begun(folder: Path, recipe: Recipe, kept: Split) -> tuple[keras.Model | Non
 
 
 def _write_history(rows: list[Row], folder: Path) -> None:
-    draft = folder / "history.csv.part"
-    with draft.open("w", newline="", encoding="utf-8") as file:
+    with (
+        whole(folder / "history.csv") as draft,
+        draft.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-    draft.replace(folder / "history.csv")
 
 
 def _save(network: keras.Model, path: Path) -> None:
