@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
+import struct
+import sys
 import threading
+import warnings
+import zlib
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from digitreader import pictures
 from digitreader.errors import SourceError
 from digitreader.sources import Page, expand, open_pages
 
@@ -113,6 +122,118 @@ def test_pages_of_a_tiff_and_frames_of_an_array_are_counted() -> None:
     assert seen == [(1, 10), (2, 120), (3, 250)]
 
 
+def colour_bars(shift: int = 0) -> Image.Image:
+    """Four colours, few enough for a palette; the bar stands elsewhere with each shift."""
+    picture = np.full((40, 60, 3), 240, np.uint8)
+    picture[5:35, 8 + shift : 12 + shift] = [200, 10, 10]
+    picture[30:34, 8:50] = [10, 10, 120]
+    return Image.fromarray(picture)
+
+
+def pages_of(*images: Image.Image, form: str, **options: Any) -> bytes:
+    return encoded(images[0], form, save_all=True, append_images=images[1:], **options)
+
+
+@pytest.mark.parametrize(
+    "compression", ["raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_lzma", "zstd"]
+)
+def test_compressed_tiffs_give_the_pixels_themselves(compression: str) -> None:
+    second = colour_bars(9).resize((90, 33))
+    tiff = pages_of(colour_bars(), second, form="TIFF", compression=compression)
+    for page, image in zip(open_pages(tiff), (colour_bars(), second), strict=True):
+        np.testing.assert_array_equal(page.pixels, np.asarray(image))
+
+
+@pytest.mark.parametrize("compression", ["group3", "group4", "tiff_ccitt"])
+def test_faxes_give_the_pixels_themselves(compression: str) -> None:
+    fax = Image.fromarray(bars()).convert("1", dither=Image.Dither.NONE)
+    tiff = pages_of(fax, fax.rotate(180), form="TIFF", compression=compression)
+    first, second = open_pages(tiff)
+    np.testing.assert_array_equal(first.pixels, np.asarray(fax) * np.uint8(255))
+    np.testing.assert_array_equal(second.pixels, first.pixels[::-1, ::-1])
+
+
+def test_a_jpeg_in_a_tiff_is_near_its_picture() -> None:
+    soft = Image.linear_gradient("L").convert("RGB")
+    page = only(encoded(soft, "TIFF", compression="jpeg", quality=95))
+    assert np.abs(page.pixels.astype(int) - np.asarray(soft)).max() <= 3
+
+
+def test_pages_of_one_tiff_may_have_any_mode_and_size() -> None:
+    grey = Image.fromarray(bars())
+    modes = [
+        *(grey, grey.convert("RGB").resize((100, 50)), grey.convert("1")),
+        *(grey.convert(mode) for mode in ("CMYK", "LA", "P")),
+        Image.fromarray(bars().astype(np.uint16) * 257),
+    ]
+    pages = list(open_pages(pages_of(*modes, form="TIFF")))
+    assert [page.pixels.shape[1::-1] for page in pages] == [image.size for image in modes]
+    for page in (pages[0], *pages[3:]):
+        plane = page.pixels if page.pixels.ndim == 2 else page.pixels[..., 1]
+        np.testing.assert_allclose(plane, bars(), atol=1)
+
+
+def two_pages_of_tiff() -> tuple[bytes, int, int]:
+    """A TIFF, where its first page says that the second begins, and where that has its pixels."""
+    tiff = pages_of(colour_bars(), colour_bars(9), form="TIFF", compression="tiff_lzw")
+    (start,) = struct.unpack_from("<I", tiff, 4)
+    (entries,) = struct.unpack_from("<H", tiff, start)
+    with Image.open(io.BytesIO(tiff)) as image:
+        image.seek(1)
+        return tiff, start + 2 + 12 * entries, image.tag_v2[273][0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("damage", ["its pixels", "its place", "cut"])
+def test_a_damaged_second_page_leaves_the_first_and_one_error(damage: str) -> None:
+    tiff, link, strip = two_pages_of_tiff()
+    damaged = {
+        "its pixels": tiff[:strip] + bytes(40) + tiff[strip + 40 :],
+        "its place": tiff[:link] + struct.pack("<I", len(tiff) + 99) + tiff[link + 4 :],
+        "cut": tiff[: strip + 9],
+    }[damage]
+    pages = open_pages(damaged)
+    np.testing.assert_array_equal(next(pages).pixels, np.asarray(colour_bars()))
+    with pytest.raises(SourceError, match=r"^<bytes>: cannot be decoded"):
+        next(pages)
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        *(("GIF", {"disposal": how}) for how in (0, 1, 2)),
+        *(("PNG", {"disposal": how, "blend": mix}) for how in (0, 1) for mix in (0, 1)),
+        ("PNG", {"default_image": True}),
+        ("WEBP", {"lossless": True}),
+    ],
+)
+def test_every_frame_of_an_animation_is_a_whole_page(form: str, options: dict[str, Any]) -> None:
+    frames = [colour_bars(shift) for shift in (0, 10, 20, 30)]  # files hold what changed
+    pages = list(open_pages(pages_of(*frames, form=form, **options)))
+    assert [page.number for page in pages] == [1, 2, 3, 4]
+    for page, frame in zip(pages, frames, strict=True):
+        np.testing.assert_array_equal(page.pixels, np.asarray(frame))
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+def test_ink_that_grows_on_a_transparent_ground_shows_in_every_frame(form: str, ink: int) -> None:
+    frames = []
+    for right in (12, 22, 32):
+        rgba = np.zeros((40, 60, 4), np.uint8)
+        rgba[5:35, 8:right] = [ink, ink, ink, 255]
+        frames.append(Image.fromarray(rgba))
+    exact = {"lossless": True} if form == "WEBP" else {}
+    for page, frame in zip(open_pages(pages_of(*frames, form=form, **exact)), frames, strict=True):
+        drawn = np.asarray(frame)[..., 3] > 0
+        np.testing.assert_array_equal(page.pixels[..., 0], np.where(drawn, ink, 255 - ink))
+
+
+def test_the_second_picture_in_a_phones_jpeg_is_no_page() -> None:
+    photo, brightness = Image.linear_gradient("L"), Image.linear_gradient("L").resize((64, 64))
+    page = only(pages_of(photo.convert("RGB"), brightness, form="MPO"))
+    assert page.pixels.shape == (256, 256, 3)
+
+
 def test_npy_files_hold_a_picture_or_a_stack(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", bars())
     np.save(tmp_path / "many.npy", np.stack([bars(), 255 - bars()]))
@@ -177,9 +298,6 @@ def test_broken_pictures_are_named(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_claims_a_huge_size_is_refused_before_it_is_decoded() -> None:
-    import struct
-    import zlib
-
     def chunk(kind: bytes, body: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + body))
         return struct.pack(">I", len(body)) + kind + body + check
@@ -189,6 +307,62 @@ def test_a_picture_that_claims_a_huge_size_is_refused_before_it_is_decoded() -> 
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data
     with pytest.raises(SourceError, match="million pixels"):
         list(open_pages(bomb))
+
+
+def test_a_picture_of_up_to_a_hundred_million_pixels_is_opened() -> None:
+    page = only(encoded(Image.new("1", (9800, 9900), 1), "TIFF", compression="group4"))
+    assert page.pixels.shape == (9900, 9800)
+    with pytest.raises(SourceError, match="100 million pixels"):
+        list(open_pages(encoded(Image.new("1", (10_100, 9_910)), "TIFF", compression="group4")))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "LA", "RGBA", "I;16", "I", "F"])
+def test_a_picture_converted_in_strips_is_that_converted_whole(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ramp = np.random.default_rng(0).integers(0, 256, (40, 60, 4), dtype=np.uint8)
+    deep = mode in ("I;16", "I", "F")
+    image = Image.fromarray(ramp).convert("L") if deep else Image.fromarray(ramp).convert(mode)
+    if deep:
+        values = np.asarray(image).astype({"I;16": "u2", "I": "i4", "F": "f4"}[mode])
+        image = Image.fromarray(values * 16)
+    assert image.mode == mode
+    whole = only(image).pixels
+    monkeypatch.setattr(pictures, "STRIP", 7 * 60)  # seven rows
+    np.testing.assert_array_equal(only(image).pixels, whole)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM"]),
+    st.integers(0, 10_000),
+    st.binary(min_size=1, max_size=20),
+)
+def test_damage_anywhere_gives_pages_or_one_error(form: str, place: int, junk: bytes) -> None:
+    whole = encoded(colour_bars(), form)
+    place %= len(whole)
+    damaged = whole[:place] + junk + whole[place + len(junk) :]
+    with contextlib.suppress(SourceError):
+        assert all(page.pixels.size for page in open_pages(damaged))
+
+
+def test_opening_pictures_leaves_warnings_as_they_were() -> None:
+    """While a picture is open, in turns with another, and in threads."""
+    before = list(warnings.filters)
+    tiff = pages_of(colour_bars(), colour_bars(9), form="TIFF")
+    first, second = open_pages(tiff), open_pages(tiff)
+    next(first)
+    assert list(warnings.filters) == before
+    next(second)
+    first.close()  # type: ignore[attr-defined]
+    second.close()  # type: ignore[attr-defined]
+    assert list(warnings.filters) == before
+    threads = [threading.Thread(target=lambda: list(open_pages(tiff))) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == before
 
 
 def test_sources_are_expanded_in_order(tmp_path: Path) -> None:
@@ -243,6 +417,24 @@ def test_a_picture_is_read_from_the_web(web: str, tmp_path: Path) -> None:
     assert page.source == f"{web}/bars.png"
     with pytest.raises(SourceError, match="404"):
         list(open_pages(f"{web}/absent.png"))
+
+
+def test_a_document_is_read_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: str
+) -> None:
+    document = pages_of(colour_bars(), colour_bars(9).rotate(90, expand=True), form="PDF")
+    expected = [page.pixels for page in open_pages(document)]
+    assert [pixels.shape for pixels in expected] == [(40, 60, 3), (60, 40, 3)]
+    path = tmp_path / "näme.PDF"
+    path.write_bytes(document)
+    (tmp_path / "plain").write_bytes(document)  # it is what it holds, whatever its name
+    assert list(expand([str(tmp_path)])) == [str(path)]
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(document)))
+    for source in (path, str(path), tmp_path / "plain", f"{web}/plain", "-"):
+        pages = list(open_pages(source))
+        assert [page.number for page in pages] == [1, 2]
+        for page, pixels in zip(pages, expected, strict=True):
+            np.testing.assert_array_equal(page.pixels, pixels)
 
 
 def test_an_unreachable_server_is_a_clear_error() -> None:

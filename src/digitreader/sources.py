@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import glob
-import io
 import sys
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
@@ -15,20 +12,19 @@ from typing import TYPE_CHECKING, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from digitreader.camera import is_webcam, not_a_camera, take
+from digitreader.documents import draw, is_pdf
 from digitreader.errors import SourceError
+from digitreader.pictures import KINDS, Pixels, check_size, decode, decode_image, on_paper
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Pixels = NDArray[np.uint8]
 Source = Union[str, Path, bytes, "Image.Image", NDArray[np.uint8]]
 
-PICTURES = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "bmp", "gif", "webp")
-PLAIN = ("pgm", "ppm", "pbm", "pnm", "npy")
-SUFFIXES = frozenset(f".{kind}" for kind in (*PICTURES, *PLAIN))
+SUFFIXES = frozenset(f".{kind}" for kind in (*KINDS, "npy", "pdf"))
 STACKS = (".npy", ".csv")  # files of arrays; a folder's .csv files are seldom pictures
 SIDE = 28  # px of a picture in Kaggle's form
-MAX_PIXELS = 100_000_000  # a 600-dpi A3 scan has 70 million; more is a mistake or an attack
 MAX_BYTES = 100_000_000  # of a download or of standard input
 TIMEOUT = 20  # seconds without an answer from a server
 
@@ -44,6 +40,12 @@ class Page:
     source: str
     number: int = 1
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the picture, which boxes on it are counted in."""
+        height, width = self.pixels.shape[:2]
+        return height, width
+
 
 def expand(arguments: Iterable[str]) -> Iterator[str]:
     """Turn what a user typed into single sources, in order.
@@ -58,7 +60,7 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
     for argument in arguments:
         if argument.startswith("@"):
             yield from expand(_lines(Path(argument[1:])))
-        elif is_url(argument) or argument == "-":
+        elif is_url(argument) or is_webcam(argument) or argument == "-":
             yield argument
         elif Path(argument).is_dir():
             yield from _pictures_in(Path(argument))
@@ -69,25 +71,19 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
 
 
 def open_pages(source: Source) -> Iterator[Page]:
-    """Decode a source page by page: a file, a URL, `-`, bytes, a PIL image or an array.
+    """Open a source page by page: a file, a URL, `-`, `webcam:0`, bytes, a PIL image or an array.
 
-    Arrays are uint8 [H, W], or [H, W, 3 | 4] in RGB(A) order; a `.npy` file may hold a stack
-    of pictures, [N, H, W], and so does a `.csv` file in Kaggle's form.
+    A TIFF has pages, and so has a PDF; every frame of an animation is one. Arrays are uint8
+    [H, W], or [H, W, 3 | 4] in RGB(A) order; a `.npy` file may hold a stack of pictures,
+    [N, H, W], and so does a `.csv` file in Kaggle's form.
 
     Raises:
-        SourceError: it cannot be opened or decoded; the message names it.
+        SourceError: it cannot be opened or decoded; the message names it. Pages before the one
+            that cannot have been given.
     """
     name = name_of(source)
-    if isinstance(source, np.ndarray):
-        yield Page(_from_array(source, name), name)
-    elif isinstance(source, str | Path) and Path(source).suffix.lower() in STACKS:
-        yield from _from_stack(Path(source), name)
-    elif isinstance(source, str | Path | bytes):
-        with _decoding(name), _open_image(source, name) as image:
-            yield from _from_image(image, name)
-    else:
-        with _decoding(name):
-            yield from _from_image(source, name)
+    for number, pixels in enumerate(_decoded(source, name), start=1):
+        yield Page(pixels, name, number)
 
 
 def name_of(source: Source) -> str:
@@ -110,6 +106,8 @@ def missing(source: str) -> str | None:
     """Say why a source cannot be read, as far as that shows without opening it."""
     if source == "-" or is_url(source):
         return None
+    if is_webcam(source):
+        return not_a_camera(source)
     path = Path(source)
     if not path.exists():
         return f"{source}: there is no such file"
@@ -144,41 +142,43 @@ def _matching(pattern: str) -> list[str]:
     return found
 
 
-# --- decoding ---------------------------------------------------------------------------------
+# --- opening ----------------------------------------------------------------------------------
 
 
-@contextmanager
-def _decoding(name: str) -> Iterator[None]:
-    """Say what is wrong with a picture in one line that names it."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd EXIF and the like; sizes are checked by us
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    except UnidentifiedImageError as error:
-        known = " ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-        raise SourceError(f"{name}: not a picture, or broken; expected one of {known}") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise SourceError(f"{name}: {_too_large()}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        raise SourceError(f"{name}: cannot be decoded: {error}") from error
+def _decoded(source: Source, name: str) -> Iterator[Pixels]:
+    """Pixels of each page of a source."""
+    if isinstance(source, np.ndarray):
+        yield _from_array(source, name)
+    elif not isinstance(source, str | Path | bytes):
+        yield from decode_image(source, name)
+    elif is_webcam(name):
+        yield take(name)
+    elif isinstance(source, str | Path) and Path(source).suffix.lower() in STACKS:
+        yield from _from_stack(Path(source), name)
+    else:
+        content = _content(source, name)
+        yield from (draw if _is_pdf(content, name) else decode)(content, name)
 
 
-def _open_image(source: str | Path | bytes, name: str) -> Image.Image:
-    from PIL import Image
-
+def _content(source: str | Path | bytes, name: str) -> Path | bytes:
+    """Where the bytes of a picture are: in a file, or here."""
     if isinstance(source, bytes):
-        return Image.open(io.BytesIO(source))
+        return source
     if source == "-":
-        return Image.open(io.BytesIO(_limited(sys.stdin.buffer.read(MAX_BYTES + 1), name)))
+        return _limited(sys.stdin.buffer.read(MAX_BYTES + 1), name)
     if isinstance(source, str) and is_url(source):
-        return Image.open(io.BytesIO(_downloaded(source)))
+        return _downloaded(source)
     why = missing(str(source))
     if why is not None:
         raise SourceError(why)
-    return Image.open(source)
+    return Path(source)
+
+
+def _is_pdf(content: Path | bytes, name: str) -> bool:
+    try:
+        return is_pdf(content)
+    except OSError as error:
+        raise SourceError(f"{name}: cannot be read: {error.strerror}") from error
 
 
 def _downloaded(url: str) -> bytes:
@@ -200,64 +200,7 @@ def _limited(data: bytes, name: str) -> bytes:
     return data
 
 
-def _too_large() -> str:
-    return f"more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
-
-
-def _from_image(image: Image.Image, name: str) -> Iterator[Page]:
-    from PIL import ImageOps, ImageSequence
-
-    for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
-        if frame.width * frame.height > MAX_PIXELS:
-            raise SourceError(f"{name}: {_too_large()}")
-        if not frame.width * frame.height:
-            raise SourceError(f"{name}: the picture has no pixels")
-        yield Page(_eight_bit(ImageOps.exif_transpose(frame)), name, number)
-
-
-def _eight_bit(image: Image.Image) -> Pixels:
-    """Pixels of a picture of any mode: uint8 [H, W] or [H, W, 3]."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_deep(np.asarray(image))
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))
-    if image.has_transparency_data:
-        return _on_paper(np.asarray(image.convert("RGBA")))
-    return np.asarray(image.convert("RGB"))
-
-
-def _from_deep(values: NDArray[np.generic]) -> Pixels:
-    """Bring more than 8 bits, or floats, to 8: [H, W] → uint8 [H, W].
-
-    Floats within 0–1 span the range. Otherwise the range is that of the smallest bit depth
-    that holds the values, so that a blank page's noise is not stretched into strokes.
-    """
-    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    finite = np.maximum(finite, 0)
-    peak = float(finite.max())
-    floats = np.issubdtype(values.dtype, np.floating)
-    bits = max(8, int(np.ceil(np.log2(peak + 1)))) if peak > 0 else 8
-    top = 1.0 if floats and peak <= 1 else 2.0**bits - 1
-    return np.rint(finite / top * 255).astype(np.uint8)
-
-
-def _on_paper(rgba: Pixels) -> Pixels:
-    """Lay a transparent picture on paper that shows it: [H, W, 4] → [H, W, 3].
-
-    Where all that is visible has one brightness, it is ink: the paper is its opposite. Where
-    it has several, it is a picture with paper of its own, which goes on under the rest.
-    """
-    alpha = rgba[..., 3:].astype(np.float32) / 255  # [H, W, 1]
-    colours = rgba[..., :3]
-    visible = colours[alpha[..., 0] > 0.5]  # [n, 3]
-    if not visible.size:
-        return np.full_like(colours, 255)
-    light = visible.mean(axis=1)
-    if np.percentile(light, 98) - np.percentile(light, 2) < 60:
-        paper = np.full(3, 255.0 if np.median(light) < 128 else 0.0)
-    else:
-        paper = np.median(visible, axis=0)
-    return np.rint(colours * alpha + paper * (1 - alpha)).astype(np.uint8)
+# --- arrays -----------------------------------------------------------------------------------
 
 
 def _from_array(array: NDArray[np.uint8], name: str) -> Pixels:
@@ -268,12 +211,11 @@ def _from_array(array: NDArray[np.uint8], name: str) -> Pixels:
             f"{name}: expected uint8 [H, W], [H, W, 3] or [H, W, 4], "
             f"got {array.dtype} {list(array.shape)}"
         )
-    if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise SourceError(f"{name}: {_too_large()}")
-    return _on_paper(array) if array.shape[2:] == (4,) else array
+    check_size(array.shape[1], array.shape[0], name)
+    return on_paper(array) if array.shape[2:] == (4,) else array
 
 
-def _from_stack(path: Path, name: str) -> Iterator[Page]:
+def _from_stack(path: Path, name: str) -> Iterator[Pixels]:
     why = missing(str(path))
     if why is not None:
         raise SourceError(why)
@@ -285,8 +227,8 @@ def _from_stack(path: Path, name: str) -> Iterator[Page]:
         except (OSError, ValueError, EOFError) as error:
             raise SourceError(f"{name}: not a readable .npy array: {error}") from error
     stack = array.ndim == 3 and array.shape[2] not in (3, 4)  # [N, H, W]
-    for number, picture in enumerate(array if stack else [array], start=1):
-        yield Page(_from_array(picture, name), name, number)
+    for picture in array if stack else [array]:
+        yield _from_array(picture, name)
 
 
 def read_pixel_csv(path: Path) -> tuple[tuple[str, ...] | None, Pixels]:

@@ -17,6 +17,7 @@ EXTRAS = {
     "train": ("keras", "tensorflow", "onnx", "tf2onnx", "sklearn", "matplotlib", "pyarrow"),
     "tensorboard": ("tensorboard",),
     "parquet": ("pyarrow",),
+    "pdf": ("pypdfium2",),
 }
 CORE = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "click", "rich")
 

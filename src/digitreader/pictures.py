@@ -1,0 +1,218 @@
+"""Picture files decoded: every mode and every frame becomes upright 8-bit pixels."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitreader.errors import SourceError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Pixels = NDArray[np.uint8]  # [H, W], or [H, W, 3] in RGB order
+
+KINDS = (
+    *("png", "jpg", "jpeg", "jpe", "tif", "tiff", "bmp", "gif", "webp"),
+    *("pgm", "ppm", "pbm", "pnm"),
+)
+MAX_PIXELS = 100_000_000  # a 600-dpi A3 scan has 70 million; more is a mistake or an attack
+STRIP = 1 << 20  # px converted at a time, so that a large picture is never held three times
+SAMPLE = 4_000_000  # px, or some fewer, that tell which paper a transparent picture needs
+ORIENTATION = 0x0112  # EXIF
+
+
+def decode(content: Path | bytes, name: str) -> Iterator[Pixels]:
+    """Decode a picture file frame by frame.
+
+    Raises:
+        SourceError: it cannot be decoded, or is too large; the message names it.
+    """
+    from PIL import Image
+
+    with _decoding(name):
+        image = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
+    with image:
+        yield from decode_image(image, name)
+
+
+def decode_image(image: Image.Image, name: str) -> Iterator[Pixels]:
+    """Pixels of each frame of a Pillow image.
+
+    Raises:
+        SourceError: a frame cannot be decoded, or is too large.
+    """
+    from PIL import ImageSequence
+
+    every = ImageSequence.Iterator(image)
+    # A phone keeps the brightness or the depth of a photo as a second picture behind it.
+    frames = islice(every, 1) if image.format == "MPO" else every
+    while True:
+        with _decoding(name):  # not while the caller has the frame: what fails then is not ours
+            frame = next(frames, None)
+            if frame is None:
+                return
+            check_size(frame.width, frame.height, name)
+            pixels = _eight_bit(_upright(frame))
+        yield pixels
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    """Refuse a picture that has no pixels, or too many.
+
+    Raises:
+        SourceError: it has.
+    """
+    if not width * height:
+        raise SourceError(f"{name}: the picture has no pixels")
+    if width * height > MAX_PIXELS:
+        raise SourceError(f"{name}: {_too_large()}")
+
+
+def on_paper(rgba: Pixels) -> Pixels:
+    """Lay a transparent picture on paper that shows it: [H, W, 4] → [H, W, 3].
+
+    Where all that is visible has one brightness, it is ink: the paper is its opposite. Where
+    it has several, it is a picture with paper of its own, which goes on under the rest.
+    """
+    height, width = rgba.shape[:2]
+    paper = _paper_under(rgba)
+    laid = np.empty((height, width, 3), np.uint8)
+    for rows in _strips(height, width):
+        alpha = rgba[rows, :, 3:].astype(np.float32) / 255  # [h, W, 1]
+        laid[rows] = np.rint(rgba[rows, :, :3] * alpha + paper * (1 - alpha))
+    return laid
+
+
+def _paper_under(rgba: Pixels) -> NDArray[np.float32]:
+    step = 1 + int((rgba.shape[0] * rgba.shape[1] / SAMPLE) ** 0.5)
+    sample = rgba[::step, ::step]
+    visible = sample[sample[..., 3] > 127][:, :3]  # [n, 3]
+    if not visible.size:
+        return np.full(3, 255, np.float32)
+    light = visible.mean(axis=1)
+    if np.percentile(light, 98) - np.percentile(light, 2) < 60:
+        return np.full(3, 255 if np.median(light) < 128 else 0, np.float32)
+    return np.asarray(np.median(visible, axis=0), np.float32)
+
+
+# --- with Pillow ------------------------------------------------------------------------------
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """Say what is wrong with a picture in one line that names it."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with _QUIET:
+            yield
+    except SourceError:
+        raise
+    except UnidentifiedImageError as error:
+        known = " ".join(sorted(KINDS))
+        raise SourceError(
+            f"{name}: not a picture, or broken; expected one of {known} or pdf"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise SourceError(f"{name}: {_too_large()}") from error
+    except Exception as error:  # Pillow lets out whatever it stumbles on in a damaged file
+        raise SourceError(f"{name}: cannot be decoded: {error}") from error
+
+
+class _Quiet:
+    """No warnings while any thread decodes: they are of odd EXIF, and of sizes that we check.
+
+    Threads that enter `warnings.catch_warnings` by turns would leave the warnings off for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
+def _too_large() -> str:
+    return f"more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from PIL import ImageOps
+
+    image.load()  # some formats tell how they lie only then
+    turned = image.getexif().get(ORIENTATION, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image  # which would be copied
+
+
+def _eight_bit(image: Image.Image) -> Pixels:
+    """Pixels of a picture of any mode: uint8 [H, W] or [H, W, 3]."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _from_deep(np.asarray(image))
+    if image.mode in ("1", "L"):
+        return _array(image, "L")
+    if image.has_transparency_data:
+        return on_paper(_array(image, "RGBA"))
+    return _array(image, "RGB")
+
+
+def _array(image: Image.Image, mode: str) -> Pixels:
+    """Pixels in another 8-bit mode: uint8 [H, W] or [H, W, channels]."""
+    channels = (len(mode),) if len(mode) > 1 else ()
+    pixels = np.empty((image.height, image.width, *channels), np.uint8)
+    for rows in _strips(image.height, image.width):
+        strip = image.crop((0, rows.start, image.width, rows.stop))
+        pixels[rows] = np.asarray(strip if strip.mode == mode else strip.convert(mode))
+    return pixels
+
+
+def _from_deep(values: NDArray[np.generic]) -> Pixels:
+    """Bring more than 8 bits, or floats, to 8: [H, W] → uint8 [H, W].
+
+    Floats within 0–1 span the range. Otherwise the range is that of the smallest bit depth
+    that holds the values, so that a blank page's noise is not stretched into strokes.
+    """
+    strips = _strips(*values.shape)
+    peak = max(float(_finite(values[rows]).max()) for rows in strips)
+    floats = np.issubdtype(values.dtype, np.floating)
+    bits = max(8, int(np.ceil(np.log2(peak + 1)))) if peak > 0 else 8
+    top = 1.0 if floats and peak <= 1 else 2.0**bits - 1
+    pixels = np.empty(values.shape, np.uint8)
+    for rows in strips:
+        pixels[rows] = np.rint(_finite(values[rows]) / top * 255)
+    return pixels
+
+
+def _finite(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    return np.maximum(finite, 0)
+
+
+def _strips(height: int, width: int) -> list[slice]:
+    """Rows of a picture, about STRIP pixels at a time."""
+    rows = max(1, STRIP // width)
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
