@@ -1,0 +1,131 @@
+"""What the benchmarks count: lines, digits by their boxes, and digits that are none."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digitreader.reading import Box
+
+sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+
+from peers import dark_on_light, digits_in, in_rows, numbers_in, prepared
+from scores import (
+    Answer,
+    Found,
+    Lines,
+    Marks,
+    Outcome,
+    by_page,
+    count_lines,
+    count_marks,
+    invented_row,
+    lines_row,
+    marks_row,
+    overlaps,
+    paired,
+    share,
+)
+
+boxes = st.builds(Box, *(st.integers(0, 30),) * 2, *(st.integers(1, 20),) * 2)
+
+
+def test_lines_are_matched_one_to_one_in_any_order() -> None:
+    assert count_lines(["12", "12", "3"], ["3", "12"]) == Lines(3, 2, 2, 0)
+    assert count_lines(["12"], ["12", "12"]) == Lines(1, 2, 1, 1)
+    assert count_lines([], ["8"]) == Lines(0, 1, 0, 1)
+
+
+def test_a_misread_line_is_one_error() -> None:
+    row = lines_row([count_lines(["12", "34"], ["12", "94"])])
+    assert (row["right"], row["n"], row["extra"]) == (1, 2, 0)
+    assert row["strict"] == pytest.approx(1 / 3)
+
+
+def test_spaces_count_only_where_they_are_meant_to() -> None:
+    assert count_lines(["1234"], ["12 34"]).right == 1
+    assert count_lines(["1234"], ["12 34"], spaces=True).right == 0
+
+
+def test_extra_lines_of_one_page_do_not_make_up_for_another() -> None:
+    row = lines_row([count_lines(["1"], []), count_lines([], ["7"])])
+    assert (row["right"], row["n"]) == (0, 2)
+
+
+def test_digits_are_right_where_box_and_label_are() -> None:
+    truth = [Found("1", Box(0, 0, 10, 20)), Found("2", Box(20, 0, 10, 20))]
+    found = [Found("1", Box(1, 1, 10, 20)), Found("3", Box(20, 0, 10, 19)),
+             Found("2", Box(21, 0, 10, 20)), Found("9", Box(60, 0, 9, 9))]  # fmt: skip
+    marks = count_marks(truth, found)
+    assert marks == Marks(truth=2, found=4, paired=2, right=1)  # the closer box has the wrong label
+    row = marks_row([marks])
+    assert (row["precision"], row["recall"]) == (0.25, 0.5)
+    assert row["f1"] == pytest.approx(1 / 3)
+    assert row["found_f1"] == pytest.approx(2 / 3)
+
+
+@given(st.lists(boxes, max_size=6), st.lists(boxes, max_size=6))
+def test_pairs_overlap_and_share_no_box(a: list[Box], b: list[Box]) -> None:
+    pairs = paired(a, b)
+    assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
+    for i, j in pairs:
+        cells = [{(x, y) for x in range(box.x, box.right) for y in range(box.y, box.bottom)}
+                 for box in (a[i], b[j])]  # fmt: skip
+        shared = len(cells[0] & cells[1]) / len(cells[0] | cells[1])
+        assert shared >= 0.5
+        assert overlaps(a, b)[i, j] == pytest.approx(shared)
+
+
+def test_every_box_is_its_own_pair() -> None:
+    row = [Box(30 * i, 0, 20, 40) for i in range(5)]
+    assert sorted(paired(row, row)) == [(i, i) for i in range(5)]
+    assert paired([], row) == paired(row, []) == []
+
+
+def test_nothing_to_count_has_no_share() -> None:
+    assert share(0, 0)["accuracy"] is None
+    assert lines_row([Lines(0, 0, 0, 0)])["accuracy_95_by_page"] is None
+    assert marks_row([])["f1"] is None
+
+
+def test_pages_that_stand_or_fall_together_widen_the_interval() -> None:
+    counts = np.array([[1, 10]] * 10 + [[9, 10]] * 10)
+    low, high = by_page(counts, lambda c: (c[:, 0], c[:, 1])) or (0, 0)
+    narrow = share(100, 200)["accuracy_95"]
+    assert low < narrow[0] < 0.5 < narrow[1] < high
+
+
+def test_few_pages_or_pages_all_alike_have_no_interval_by_page() -> None:
+    assert by_page(np.array([[1, 10]] * 3 + [[9, 10]] * 3), lambda c: (c[:, 0], c[:, 1])) is None
+    assert by_page(np.array([[1, 2], [2, 4]] * 10), lambda c: (c[:, 0], c[:, 1])) is None
+
+
+def test_digits_that_are_none_are_counted_with_those_called_unsure() -> None:
+    digits = (Found("1", Box(0, 0, 5, 9)), Found("7", Box(9, 0, 5, 9), "unsure"))
+    read = [Outcome("a", "", (), (), {"us": Answer(("17",), digits)}),
+            Outcome("b", "", (), (), {"us": Answer((), ())})]  # fmt: skip
+    row = invented_row(read, "us")
+    assert (row["digits"], row["ok_digits"], row["digits_per_picture"]) == (2, 1, 1.0)
+    assert (row["pictures_with_any"]["right"], row["worst"]) == (1, ["a: 2, 17"])
+
+
+def test_peers_text_becomes_lines_of_digits() -> None:
+    assert digits_in(["No. 12", "abc", "3 4"]) == ("12", "34")
+    assert numbers_in(["Ab12 34", "5,6", "$7"]) == ("34", "56", "7")
+    segments = [("56", 90.0, 12.0, 30.0), ("12", 10.0, 10.0, 28.0), ("7", 11.0, 60.0, 80.0)]
+    assert in_rows(segments) == ["12 56", "7"]
+
+
+def test_peers_get_dark_digits_of_a_good_size_with_a_border() -> None:
+    picture = np.zeros((28, 28, 3), np.uint8)
+    picture[4:24, 12:16] = 255
+    ready = prepared(picture)
+    assert ready.shape == (112, 112, 3)
+    assert ready[0, 0, 0] == 255
+    assert ready.min() < 50
+    assert (dark_on_light(255 - picture) == 255 - picture).all()
