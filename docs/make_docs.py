@@ -1,13 +1,12 @@
 """Writes what documentation takes from elsewhere: `make docs`.
 
-`docs/commands.md` comes from the program's own help; the numbers in `README.md` and in the shipped
-model's card come from the files in `benchmarks/results`. `--check` fails when a page is not what
-this script would write.
+`docs/commands.md` comes from the program's own help; the numbers in `README.md`, in the shipped
+model's card and in `docs/measured.md` come from the files in `benchmarks/results`. `--check` fails
+when a page is not what this script would write.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from measured import page as measured
+from measured import percent, result, shares, table
 
 from digitreader.classifier import Classifier
 from digitreader.doors.cli import cli
@@ -91,15 +92,11 @@ def training_numbers() -> list[str]:
 
 def reading_numbers() -> list[str]:
     results = result("reading")
-    rows = [
-        "| pictures read with the shipped model | right | of | 95% interval |",
-        "|---|---|---|---|",
-    ]
-    for name, row in results["sets"].items():
-        low, high = row["accuracy_95"]
-        share = f"{row['right']:,} ({percent(row['accuracy'])})"
-        rows.append(f"| {name} | {share} | {row['n']:,} | {percent(low)}–{percent(high)} |")
-    return rows
+    rows = dict(results["sets"])
+    if "synthetic" in results:
+        rows["synthetic pages, lines"] = results["synthetic"]["lines"]
+    head = ("pictures read with the shipped model", "right", "of", "95% interval")
+    return list(table(head, ((name, *shares(row)) for name, row in rows.items())))
 
 
 def speed_numbers() -> list[str]:
@@ -117,17 +114,9 @@ def speed_numbers() -> list[str]:
     ]
 
 
-def result(name: str) -> Any:
-    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
-
-
 def machine(results: Any) -> str:
     told = results["machine"]
     return f"Machine: {told['processor']}, {told['cores']} cores; `{results['command']}`."
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.2f}%"
 
 
 def between(page: str, lines: list[str]) -> str:
@@ -139,6 +128,7 @@ def between(page: str, lines: list[str]) -> str:
 
 PAGES: dict[Path, Callable[[str], str]] = {
     ROOT / "docs" / "commands.md": commands,
+    ROOT / "docs" / "measured.md": measured,
     ROOT / "README.md": readme,
     ROOT / "src" / "digitreader" / "models" / "README.md": card,
 }

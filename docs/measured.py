@@ -1,0 +1,179 @@
+"""The page of everything that was measured about reading, from the files in `benchmarks/results`.
+
+A part that was not measured yet has no section.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+Row = dict[str, Any]
+
+
+def page(before: str) -> str:
+    """Return the whole page."""
+    del before
+    reading = result("reading")
+    made = "Made by `make docs` from the files in `benchmarks/results`. Intervals are 95%."
+    lines = ["# How well pictures are read", "", made]
+    for part, section in SECTIONS.items():
+        if part in reading:
+            lines += ["", *section(reading[part])]
+    lines += ["", about(reading)]
+    for name, whole in FILES.items():
+        if (RESULTS / f"{name}.json").exists():
+            told = result(name)
+            lines += ["", *whole(told), "", about(told)]
+    return "\n".join(lines) + "\n"
+
+
+def result(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+
+
+def about(told: Row) -> str:
+    """Return where a result comes from."""
+    machine = told.get("machine")
+    on = f" Machine: {machine['processor']}, {machine['cores']} cores." if machine else ""
+    return f"Measured by `{told['command']}`.{on}"
+
+
+# --- parts of reading.json ----------------------------------------------------------------------
+
+
+def sets(rows: dict[str, Row]) -> Iterator[str]:
+    yield from ("## Real pictures", "")
+    yield from table(("pictures", "right", "of", "interval"),
+                     ((name, *shares(row)) for name, row in rows.items()))  # fmt: skip
+
+
+def synthetic(told: Row) -> Iterator[str]:
+    yield from ("## Synthetic pages", "")
+    yield (
+        "Pages written by people, and printed in fonts, that no model was trained on. A line is "
+        "right when all its digits are, whatever its spaces; lines read beyond those of the page "
+        "count as errors. A digit is right when its box overlaps the true one by half and its "
+        "label is the true one. Lines of one page stand or fall together, so intervals come from "
+        "resampling pages, where there are ten or more and not all are alike."
+    )
+    yield ""
+    head = ("pages", "number", "lines right", "of", "interval", "digits' F1", "interval",
+            "boxes' F1")  # fmt: skip
+    rows = {"all": told, **told["kinds"]}
+    yield from table(head, (pages_cells(name, row) for name, row in rows.items()))
+
+
+def pages_cells(name: str, row: Row) -> tuple[str, ...]:
+    lines, digits = row["lines"], row["digits"]
+    by_pages = lines["accuracy_95_by_page"]
+    right, of, _ = shares(lines)
+    return (name, f"{row['pages']:,}", right, of, interval(by_pages or lines["accuracy_95"]),
+            percent(digits["f1"]), interval(digits["f1_95_by_page"]),
+            percent(digits["found_f1"]))  # fmt: skip
+
+
+def invented(told: dict[str, Row]) -> Iterator[str]:
+    yield from ("## Digits that are none", "")
+    yield "Pictures without a digit. Each that is read is made up, whether called ok or unsure."
+    yield ""
+    head = ("pictures", "number", "digits a picture", "called ok", "pictures with any", "interval")
+    rows = [(name, row) for top, all_ in told.items()
+            for name, row in ((f"**{top}**", all_), *all_["kinds"].items())]  # fmt: skip
+    yield from table(head, (invented_cells(name, row) for name, row in rows))
+
+
+def invented_cells(name: str, row: Row) -> tuple[str, ...]:
+    any_ = row["pictures_with_any"]
+    return (name, f"{row['n']:,}", f"{row['digits_per_picture']:.3f}",
+            f"{row['ok_digits_per_picture']:.3f}", f"{any_['right']}",
+            interval(any_["accuracy_95"]))  # fmt: skip
+
+
+def photo(told: Row) -> Iterator[str]:
+    yield from ("## A large photo", "")
+    low, high = told["seconds_min_max"]
+    digits, lines = told["digits"], told["lines"]
+    yield (
+        f"{told['picture']}, {digits['truth']} digits: {told['seconds_median']:.2f} s from file to "
+        f"reading in a process that runs already (median of {told['runs']}, {low:.2f}–{high:.2f}), "
+        f"{told['peak_mb']:.0f} MB at most. {digits['right']} digits right in their places, "
+        f"{digits['found']} read; {lines['right']} of {lines['truth']} lines."
+    )
+
+
+# --- other files --------------------------------------------------------------------------------
+
+
+def peers(told: Row) -> Iterator[str]:
+    yield from ("## Beside other readers", "")
+    versions = [" ".join(pair) for peer in told["peers"].values()
+                for pair in peer.get("versions", {}).items()]  # fmt: skip
+    yield (
+        f"A sample of at most {told['most']} pictures of each set ({told['most_pages']} where they "
+        f"are pages), the same for all ({', '.join(versions)}). Each of the others is called in "
+        "several ways, and in each set the way that did best there is shown; what they are can be "
+        "read in `benchmarks/peers.py`. Single digits: pictures right. Pages: lines right. "
+        "Pictures without digits: digits made up in each."
+    )
+    yield ""
+    readers = list(next(iter(told["sets"].values())))
+    rows = (
+        (name, str(row[readers[0]]["pictures"]), *(row[reader]["summary"] for reader in readers))
+        for name, row in told["sets"].items()
+    )
+    yield from table(("pictures", "n", *readers), rows)
+
+
+def ink(told: Row) -> Iterator[str]:
+    yield from ("## Ways to find the ink", "")
+    yield (
+        "F-measure of pixels on synthetic pages whose ink is known, by the value from which the "
+        "answer counts as ink, and what is read with each when all else stays as it is: "
+        "pictures of single digits, and lines of pages."
+    )
+    yield ""
+    stages = list(told["pixels"])
+    cuts, names = list(told["pixels"][stages[0]]), list(told["read"][stages[0]])
+    yield from table(("ink", *(f"F, {cut}" for cut in cuts), *names), (
+        (stage, *(f"{100 * told['pixels'][stage][cut]['f']:.1f}" for cut in cuts),
+         *("{right}/{n}".format(**told["read"][stage][name]) for name in names))
+        for stage in stages))  # fmt: skip
+
+
+SECTIONS: dict[str, Callable[[Any], Iterable[str]]] = {
+    "sets": sets,
+    "synthetic": synthetic,
+    "invented": invented,
+    "photo": photo,
+}
+FILES: dict[str, Callable[[Row], Iterable[str]]] = {"reading_peers": peers, "ink": ink}
+
+
+# --- cells --------------------------------------------------------------------------------------
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Markdown's table."""
+    head = list(head)
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def shares(row: Row) -> tuple[str, str, str]:
+    """How many are right, of how many, and the interval of the share."""
+    right = f"{row['right']:,} ({percent(row['accuracy'])})" if row["n"] else "–"
+    return right, f"{row['n']:,}", interval(row["accuracy_95"])
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    return f"{percent(bounds[0])}–{percent(bounds[1])}" if bounds else "–"
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f}%"
