@@ -47,7 +47,7 @@ from sets import PAGE, PAGED, add_data, writers
 
 Pixels = NDArray[np.uint8]
 Ink = NDArray[np.float32]
-InkOf = Callable[[Pixels], Ink]
+InkOf = Callable[[Pixels], ink_stage.Inked]
 Mask = NDArray[np.bool_]
 
 PAGES = 60  # synthetic ones whose ink is known
@@ -95,17 +95,25 @@ class Thresholded:
     k: float = 0.5
     grey: bool = False
 
-    def __call__(self, pixels: Pixels) -> Ink:
-        """Ink of a page: uint8 [H, W] or [H, W, 3] → float32 [H, W] in 0–1, ink bright."""
+    def __call__(self, pixels: Pixels) -> ink_stage.Inked:
+        """Ink of a page: uint8 [H, W] or [H, W, 3]; the finder is shown the same."""
         plane = ink_stage._paper_bright(pixels)  # only what follows is compared
         mask = self.threshold(plane, self.window, self.k).astype(np.uint8)
-        if not self.grey:
-            return mask.astype(np.float32)
-        return ink_stage.ink_of(pixels) * cv2.dilate(mask, np.ones((3, 3), np.uint8))
+        ink = mask.astype(np.float32)
+        if self.grey:
+            ink = ink_stage.ink_of(pixels) * cv2.dilate(mask, np.ones((3, 3), np.uint8))
+        return ink_stage.Inked(ink, ink)
+
+
+def cleaned(pixels: Pixels) -> ink_stage.Inked:
+    """Ours, but the finder is shown the clean ink, not the contrast with its noise."""
+    ink = ink_stage.ink_of(pixels)
+    return ink_stage.Inked(ink, ink)
 
 
 STAGES: dict[str, InkOf] = {
-    "ours": ink_stage.ink_of,
+    "ours": ink_stage.inked,
+    "ours, the finder shown clean ink": cleaned,
     **{f"Sauvola, {w} px": Thresholded(sauvola, w) for w in (21, 61, 121)},
     "Sauvola, 61 px, k = 0.2": Thresholded(sauvola, 61, 0.2),
     **{f"Wolf, {w} px": Thresholded(wolf, w) for w in (21, 61, 121)},
@@ -150,7 +158,7 @@ def traced_page(data: Path, number: int) -> tuple[Pixels, Mask, Mask]:
 def f_measures(data: Path, number: int) -> dict[str, list[tuple[float, float, float]]]:
     """Precision, recall and F-measure of every stage on one page, at each of CUTS."""
     pixels, truth, look = traced_page(data, number)
-    inks = {name: stage(pixels) for name, stage in STAGES.items()}
+    inks = {name: stage(pixels).ink for name, stage in STAGES.items()}
     return {
         name: [f_measure(ink >= cut, truth, look) for cut in CUTS] for name, ink in inks.items()
     }
@@ -191,8 +199,8 @@ def against_truth(run: Run) -> dict[str, Any]:
 def reading_with(stage: str) -> Engine:
     """Our reader with its ink stage replaced; for a process that does nothing else."""
     names = vars(reader)
-    assert names["ink_of"] is ink_stage.ink_of, "the reader takes its ink from elsewhere"
-    names["ink_of"] = STAGES[stage]
+    assert names["inked"] is ink_stage.inked, "the reader takes its ink from elsewhere"
+    names["inked"] = STAGES[stage]
     return OurReader(None)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digitreader.classifier import BATCH, Classifier, ModelCard, shipped_model, softmax
+from digitreader.classifier import BATCH, SHIPPED, Classifier, ModelCard, shipped_model, softmax
 from digitreader.errors import ModelError
 
 
@@ -58,7 +58,7 @@ def test_other_arrays_are_refused(classifier: Classifier, wrong: Any) -> None:
 
 
 def test_the_shipped_model_is_small_and_says_what_it_is(classifier: Classifier) -> None:
-    assert shipped_model().stat().st_size <= 1_500_000
+    assert shipped_model(SHIPPED).stat().st_size <= 1_500_000
     assert classifier.card.labels == tuple("0123456789")
     assert classifier.card.trained["recipe"]["dataset"] == "mnist"
 
@@ -71,7 +71,7 @@ def test_the_card_survives_being_written() -> None:
 
 
 def test_files_that_are_no_model_are_refused(tmp_path: Path) -> None:
-    whole = shipped_model().read_bytes()
+    whole = shipped_model(SHIPPED).read_bytes()
     for name, content in {
         "cut.onnx": whole[:1000],
         "text.onnx": b"hello",
@@ -84,7 +84,7 @@ def test_files_that_are_no_model_are_refused(tmp_path: Path) -> None:
 
 def test_models_from_elsewhere_are_refused(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    model = onnx.load(shipped_model())
+    model = onnx.load(shipped_model(SHIPPED))
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "foreign.onnx")
     with pytest.raises(ModelError, match="not made by digitreader"):
@@ -99,7 +99,7 @@ def test_models_of_another_time_are_refused(
     tmp_path: Path, change: dict[str, int], message: str
 ) -> None:
     onnx = pytest.importorskip("onnx")
-    model = onnx.load(shipped_model())
+    model = onnx.load(shipped_model(SHIPPED))
     card = Classifier.open().card.as_dict() | change
     onnx.helper.set_model_props(model, {"digitreader": json.dumps(card)})
     onnx.save(model, tmp_path / "other.onnx")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from digitreader.ink import WORKING_SIDE, ink_of, working_copy
-from digitreader.layout import find_digits
+from digitreader.main_digit import main_digit
 
 INK, PAPER = 40, 220
 
@@ -95,7 +95,7 @@ def test_a_blank_page_has_no_ink_that_could_be_a_digit(
     ramp = np.linspace(0, slope, 160).reshape(-1, *[1] * (len(size) - 1))
     grain = cv2.GaussianBlur(rng.normal(0, noise, size), (3, 3), 0)  # as a camera's
     page = np.clip(max(paper, slope + 60) - ramp + grain, 0, 255).astype(np.uint8)
-    assert find_digits(ink_of(page)) == ()
+    assert main_digit(ink_of(page)) is None
 
 
 def test_a_shadow_alone_is_no_ink() -> None:

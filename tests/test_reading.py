@@ -44,7 +44,7 @@ def test_the_three_lines_of_the_readme(seven: Pixels) -> None:
     assert reading.text == "7"
     assert digit.digit == 7
     assert digit.confidence == digit.top3[0][1] == max(digit.probabilities)
-    assert sum(digit.probabilities) == pytest.approx(1, abs=1e-5)
+    assert 0.95 < sum(digit.probabilities) <= 1.00001  # the rest says it may be no digit
     assert digit.glyph.shape == (28, 28)
     assert digit.glyph.dtype == np.uint8
 

@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from digitreader import pictures
 from digitreader.errors import SourceError
+from digitreader.reader import Reader
 from digitreader.sources import Page, expand, open_pages
 
 
@@ -365,6 +366,32 @@ def test_opening_pictures_leaves_warnings_as_they_were() -> None:
     assert list(warnings.filters) == before
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("size", "part"), [((3990, 900), 1), ((4001, 1203), 2), ((8050, 1203), 4)])
+def test_a_large_jpeg_has_fewer_pixels_and_its_own_shape(
+    size: tuple[int, int], part: int, orientation: int
+) -> None:
+    photo = Image.linear_gradient("L").resize(size)
+    photo.paste(0, (0, 0, size[0] // 3, size[1] // 5))  # so that it shows how it lies
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(photo, "JPEG", exif=exif)
+    page = only(data)
+    with Image.open(io.BytesIO(data)) as image:
+        upright = ImageOps.exif_transpose(image)
+        small = upright.resize(page.pixels.shape[1::-1], Image.Resampling.BOX)
+    assert page.shape == upright.size[::-1]
+    assert max(page.pixels.shape) == -(-max(size) // part)
+    assert np.abs(page.pixels.astype(int) - np.asarray(small)).mean() < 2
+
+
+def test_other_pictures_have_the_shape_of_their_pixels() -> None:
+    large = Image.linear_gradient("L").resize((4100, 90))
+    for source in (encoded(large, "PNG"), large, np.asarray(large), encoded(large, "PDF")):
+        page = only(source)
+        assert page.shape == page.pixels.shape[:2] == (90, 4100)
+
+
 def test_sources_are_expanded_in_order(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("b.png", "a.JPG", "sub/c.tif", "notes.txt"):
@@ -440,3 +467,13 @@ def test_a_document_is_read_from_everywhere(
 def test_an_unreachable_server_is_a_clear_error() -> None:
     with pytest.raises(SourceError, match="cannot be fetched"):
         list(open_pages("http://127.0.0.1:9/x.png"))
+
+
+def test_boxes_on_a_large_jpeg_are_counted_in_its_own_pixels() -> None:
+    """As they are in the same picture in a form that is never decoded smaller."""
+    page = np.full((3000, 4200), 240, np.uint8)
+    page[900:2100, 1990:2110] = 20  # a 1
+    (large,) = Reader().read_many([encoded(Image.fromarray(page), "JPEG", quality=95)])
+    (whole,) = Reader().read_many([page])
+    assert large.text == whole.text == "1"
+    np.testing.assert_allclose(large.digits[0].box, whole.digits[0].box, atol=6)

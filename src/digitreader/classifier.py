@@ -64,22 +64,9 @@ class Classifier:
         Raises:
             ModelError: the file is missing, corrupt, or not one of ours.
         """
-        import onnxruntime
-
-        path = Path(path) if path is not None else shipped_model()
-        if not path.is_file():
-            raise ModelError(f"there is no model file {path}; expected an .onnx file")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only: they are raised, not printed
+        path = Path(path) if path is not None else shipped_model(SHIPPED)
         # A page's glyphs are one small batch: one thread answers sooner than a pool does.
-        options.intra_op_num_threads = 1
-        try:
-            session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime raises its own family, from C++
-            first = str(error).splitlines()[0]
-            raise ModelError(f"{path} is not a readable ONNX model: {first}") from error
+        session = session_of(path, threads=1)
         return cls(session, _card_of(session, path))
 
     def logits(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -106,9 +93,31 @@ class Classifier:
         return softmax(self.logits(glyphs) / self.card.temperature)
 
 
-def shipped_model() -> Path:
-    """Where the model that comes with the package lies."""
-    return Path(str(files("digitreader") / "models" / f"{SHIPPED}.onnx"))
+def shipped_model(name: str) -> Path:
+    """Where a model that comes with the package lies."""
+    return Path(str(files("digitreader") / "models" / f"{name}.onnx"))
+
+
+def session_of(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
+    """Load an ONNX file, to run on so many threads; 0 means one for each core.
+
+    Raises:
+        ModelError: the file is missing or corrupt.
+    """
+    import onnxruntime
+
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}; expected an .onnx file")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: they are raised, not printed
+    options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime raises its own family, from C++
+        first = str(error).splitlines()[0]
+        raise ModelError(f"{path} is not a readable ONNX model: {first}") from error
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -170,8 +170,10 @@ FORMATS: dict[str, Format] = {
 PARQUET_GROUP = 1000  # pages a row group
 PAGE_COLUMNS = ("source", "page", "status", "text", "model", "error")
 DIGIT_COLUMNS = ("index", "label", "confidence", "digit_status", "x", "y", "width", "height")
-STATUS_STYLES = {"ok": "green", "unsure": "yellow", "empty": "dim", "error": "red"}
-COLOURS = {"ok": (31, 119, 60), "unsure": (214, 100, 15)}
+STATUS_STYLES = {
+    "ok": "green", "unsure": "yellow", "not_a_digit": "dim", "empty": "dim", "error": "red"
+}  # fmt: skip
+COLOURS = {"ok": (31, 119, 60), "unsure": (214, 100, 15), "not_a_digit": (110, 110, 110)}
 
 
 def _digit_row(digit: Digit) -> list[object]:
@@ -179,20 +181,27 @@ def _digit_row(digit: Digit) -> list[object]:
     return [digit.label, f"{digit.confidence:.6f}", digit.status, *digit.box, *probabilities]
 
 
-def annotated(pixels: NDArray[np.uint8], reading: Reading) -> Image.Image:
+def annotated(
+    pixels: NDArray[np.uint8], reading: Reading, shape: tuple[int, int] | None = None
+) -> Image.Image:
     """Return the page, uint8 [H, W] or [H, W, 3], with boxes, labels and confidences drawn in.
 
-    A small page is enlarged, so that the writing can be read.
+    A small page is enlarged, so that the writing can be read. `shape` is the height and width
+    that boxes are counted in, where that is not the pixels' own (see `Page`).
     """
     from PIL import Image, ImageDraw
 
     page = Image.fromarray(pixels).convert("RGB")
     factor = max(1, round(320 / max(page.size)))
     page = page.resize((page.width * factor, page.height * factor), Image.Resampling.NEAREST)
+    down, across = (
+        n / of for n, of in zip(page.size[::-1], shape or pixels.shape[:2], strict=True)
+    )
     draw = ImageDraw.Draw(page)
     line = max(1, round(max(page.size) / 400))
     for digit in reading.digits:
-        x, y, width, height = (value * factor for value in digit.box)
+        scales = (across, down, across, down)
+        x, y, width, height = (round(v * s) for v, s in zip(digit.box, scales, strict=True))
         colour = COLOURS[digit.status]
         corners = (
             (max(0, x - line), max(0, y - line)),
@@ -203,7 +212,7 @@ def annotated(pixels: NDArray[np.uint8], reading: Reading) -> Image.Image:
         )
         draw.rectangle(corners, outline=colour, width=line)
         size = max(12, min(height // 3, max(page.size) // 22))
-        _tag(draw, digit.label, (x - line, y - line), "lb", size, colour)
+        _tag(draw, digit.label or "no digit", (x - line, y - line), "lb", size, colour)
         _tag(
             draw,
             percent(digit.confidence),

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier
 from digitreader.errors import SourceError
-from digitreader.glyphs import to_glyph
-from digitreader.ink import ink_of, working_copy
-from digitreader.layout import Layout, find_digits, on_page
+from digitreader.finder import DIGITS, Finder, Found
+from digitreader.glyphs import SIDE, to_glyph
+from digitreader.ink import Inked, inked, working_copy
+from digitreader.layout import in_lines, on_page
+from digitreader.main_digit import main_digit
+from digitreader.marks import marks_of
+from digitreader.pieces import SMALL, shared_part
 from digitreader.reading import Box, Digit, DigitStatus, Reading, ReadingStatus
 from digitreader.sources import Page, Source, name_of, open_pages
+
+Layout = Literal["auto", "single", "page"]
+
+HALF = 0.5  # probability of a digit from which there is one to be read
+WIDEST = 0.6  # of a digit's width its height is at least
+CLASSIFIER = 0.35  # the classifier's share in a digit's label; the finder, which sees the
+# surroundings, has the rest
 
 
 class Reader:
@@ -34,6 +47,7 @@ class Reader:
         self, model: str | Path | None = None, *, min_confidence: float | None = None
     ) -> None:
         self._classifier = Classifier.open(model)
+        self._finder = Finder.open()
         card = self._classifier.card
         self.model = card.name
         self.labels = card.labels
@@ -42,7 +56,8 @@ class Reader:
     def read(self, source: Source, layout: Layout = "auto") -> Reading:
         """Read a picture: a path, a URL, bytes, a PIL image, or uint8 [H, W] or [H, W, 3 | 4].
 
-        `layout` is `single` (the one main digit), `page` (all of them) or `auto`.
+        `layout` is `single` (the one main digit), `page` (all of them) or `auto`: a page, or
+        where no digit is found on it, and in small pictures, the main one.
 
         Raises:
             SourceError: the picture cannot be opened, or has several pages.
@@ -76,19 +91,26 @@ class Reader:
 
     def read_page(self, page: Page, layout: Layout = "auto") -> Reading:
         """Read a page that is decoded already."""
-        ink = ink_of(working_copy(page.pixels))  # [h, w]
-        lines = find_digits(ink, layout)
-        marks = [mark for line in lines for mark in line.marks]
-        glyphs = np.array([to_glyph(mark.ink) for mark in marks], np.uint8).reshape(-1, 28, 28)
-        boxes = [on_page(mark.box, ink.shape, page.pixels.shape) for mark in marks]
-        probabilities = self.classify(glyphs)  # [N, K]
-        digits = tuple(map(self._digit, boxes, glyphs, probabilities))
-        labels = (digit.label for digit in digits)
-        text = tuple(
-            " ".join("".join(islice(labels, len(number))) for number in line.numbers)
-            for line in lines
+        writing = inked(working_copy(page.pixels))
+        marks = self._marks(writing, layout)
+        glyphs = np.array([mark.glyph for mark in marks], np.uint8).reshape(-1, SIDE, SIDE)
+        probabilities = self._agreed(self.classify(glyphs), marks)  # [N, K]
+        boxes = [on_page(mark.box, writing.ink.shape, page.shape) for mark in marks]
+        lines = [
+            [
+                [self._digit(boxes[i], glyphs[i], probabilities[i]) for i in number]
+                for number in line
+            ]
+            for line in in_lines([mark.box for mark in marks])
+        ]
+        return Reading(
+            page.source,
+            page.number,
+            _status([digit for line in lines for number in line for digit in number]),
+            tuple(text for line in lines if (text := _text(line))),
+            tuple(digit for line in lines for number in line for digit in number),
+            self.model,
         )
-        return Reading(page.source, page.number, _status(digits), text, digits, self.model)
 
     def classify(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities of glyphs, uint8 [N, 28, 28], ink bright: float32 [N, K].
@@ -98,14 +120,74 @@ class Reader:
         """
         return self._classifier.probabilities(glyphs)
 
+    @property
+    def _reads_digits(self) -> bool:
+        return self.labels == tuple("0123456789")
+
+    def _marks(self, page: Inked, layout: Layout) -> list[_Mark]:
+        """Return what is to be read: the main character, or all of the page's."""
+        if layout == "page" or (layout == "auto" and max(page.ink.shape) >= SMALL):
+            marks = self._all_marks(page)
+            if marks or layout == "page":
+                return marks
+        return self._main_mark(page)
+
+    def _all_marks(self, page: Inked) -> list[_Mark]:
+        found = self._finder.find(page)
+        marks = marks_of(page, [f.box for f in found])
+        return [
+            _Mark(mark.box, to_glyph(mark.ink), f)
+            for mark, f in zip(marks, found, strict=True)
+            if (f.digit if self._reads_digits else f.character) > HALF
+        ]
+
+    def _main_mark(self, page: Inked) -> list[_Mark]:
+        """Return the main character alone; where others touch it, the finder tells them apart."""
+        main = main_digit(page.ink)
+        if main is None:
+            return []
+        found = self._finder.find(page, max(main.box.height, WIDEST * main.box.width))
+        if not found:
+            return [_Mark(main.box, to_glyph(main.ink), None)]
+        best = max(range(len(found)), key=lambda i: _prominence(found[i], page.ink.shape))
+        if shared_part(main.box, found[best].box) < HALF:
+            main = marks_of(page, [f.box for f in found])[best]
+        return [_Mark(main.box, to_glyph(main.ink), found[best])]
+
+    def _agreed(self, read: NDArray[np.float32], marks: list[_Mark]) -> NDArray[np.float32]:
+        """Weigh the classifier's probabilities, [N, K], with the finder's.
+
+        A row sums to the probability that it is a digit at all. A model of other characters
+        stands alone: the finder knows digits only.
+        """
+        if not self._reads_digits:
+            return read
+        agreed = read.copy()
+        for i, mark in enumerate(marks):
+            if mark.found is not None:
+                agreed[i] = _together(read[i], mark.found)
+        return agreed
+
     def _digit(
         self, box: Box, glyph: NDArray[np.uint8], probabilities: NDArray[np.float32]
     ) -> Digit:
         order = np.argsort(-probabilities, kind="stable")[:3]
         top3 = tuple((self.labels[i], float(probabilities[i])) for i in order)
+        label: str | None
         label, confidence = top3[0]
         status: DigitStatus = "ok" if confidence >= self._unsure_below else "unsure"
+        if float(probabilities.sum()) < HALF:
+            label, status = None, "not_a_digit"
         return Digit(label, confidence, probabilities, top3, box, glyph, status)
+
+
+@dataclass(frozen=True, eq=False)
+class _Mark:
+    """A character to read: its box in ink pixels, its glyph, what the finder made of it."""
+
+    box: Box
+    glyph: NDArray[np.uint8]
+    found: Found | None
 
 
 def read(source: Source, layout: Layout = "auto") -> Reading:
@@ -118,7 +200,32 @@ def _shipped_reader() -> Reader:
     return Reader()
 
 
-def _status(digits: tuple[Digit, ...]) -> ReadingStatus:
+def _together(read: NDArray[np.float32], found: Found) -> NDArray[np.float32]:
+    """Geometric mean of what classifier and finder say, as far as it is a digit: float32 [10]."""
+    seen = found.classes[:DIGITS] / max(found.digit, 1e-9)
+    logs = CLASSIFIER * np.log(read + 1e-6) + (1 - CLASSIFIER) * np.log(seen + 1e-6)
+    powers = np.exp(logs - logs.max())
+    return np.asarray(found.digit * powers / powers.sum(), np.float32)
+
+
+def _prominence(found: Found, shape: tuple[int, ...]) -> float:
+    """How sure, central and large a character is in its picture."""
+    off_x = abs(found.box.x + found.box.width / 2 - shape[1] / 2) / shape[1]
+    off_y = abs(found.box.y + found.box.height / 2 - shape[0] / 2) / shape[0]
+    central = 1 - 2 * max(off_x, off_y)  # 1 in the middle, 0 at the border
+    return found.character * central * float(np.sqrt(found.box.height / shape[0]))
+
+
+def _text(line: list[list[Digit]]) -> str:
+    """Return a line as a reader would say it, without what is no digit."""
+    numbers = ("".join(digit.label or "" for digit in number) for number in line)
+    return " ".join(number for number in numbers if number)
+
+
+def _status(digits: list[Digit]) -> ReadingStatus:
     if not digits:
         return "empty"
-    return "ok" if all(digit.status == "ok" for digit in digits) else "unsure"
+    for status in ("ok", "not_a_digit"):
+        if all(digit.status == status for digit in digits):
+            return status
+    return "unsure"

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DigitStatus = Literal["ok", "unsure"]
-ReadingStatus = Literal["ok", "unsure", "empty", "error"]
+DigitStatus = Literal["ok", "unsure", "not_a_digit"]
+ReadingStatus = Literal["ok", "unsure", "not_a_digit", "empty", "error"]
 
 
 class Box(NamedTuple):
@@ -33,11 +33,13 @@ class Box(NamedTuple):
 class Digit:
     """One digit found on a page.
 
-    `probabilities` are calibrated, float32 [number of labels], in the model's order;
+    `probabilities` are calibrated, float32 [number of labels], in the model's order; what they
+    lack to one is the probability that it is no digit. Where that is more likely than not, the
+    status is `not_a_digit`, there is no `label`, and no line of the reading holds it.
     `glyph` is what the model saw: uint8 [28, 28], ink bright.
     """
 
-    label: str
+    label: str | None
     confidence: float
     probabilities: NDArray[np.float32]
     top3: tuple[tuple[str, float], ...]
@@ -47,8 +49,8 @@ class Digit:
 
     @property
     def digit(self) -> int | None:
-        """The value 0–9, or None where the label is not a digit."""
-        return int(self.label) if self.label in "0123456789" else None
+        """The value 0–9, or None where it is not a digit."""
+        return int(self.label) if self.label and self.label in "0123456789" else None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as in the JSON output."""
@@ -67,7 +69,8 @@ class Reading:
     """A page's digits in reading order.
 
     `lines` holds one string per line of writing, with a space where a wide gap parts two
-    numbers. `digits` are the same digits, in the same order.
+    numbers. `digits` are the same digits, in the same order; a picture of something else has
+    one that is `not_a_digit`, and no lines.
     """
 
     source: str

@@ -6,6 +6,7 @@ import glob
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from digitreader.camera import is_webcam, not_a_camera, take
 from digitreader.documents import draw, is_pdf
 from digitreader.errors import SourceError
-from digitreader.pictures import KINDS, Pixels, check_size, decode, decode_image, on_paper
+from digitreader.pictures import KINDS, Pixels, Shape, check_size, decode, decode_image, on_paper
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,18 +34,19 @@ TIMEOUT = 20  # seconds without an answer from a server
 class Page:
     """One decoded, upright picture: uint8 [H, W] or [H, W, 3] (RGB), with where it came from.
 
-    `number` counts the pages of one source from 1.
+    `number` counts the pages of one source from 1. `shape` is the picture's own height and width,
+    which boxes on it are counted in: a large JPEG is decoded with fewer pixels than it has.
     """
 
     pixels: Pixels
     source: str
     number: int = 1
+    shape: Shape = (0, 0)  # stands for that of the pixels
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of the picture, which boxes on it are counted in."""
-        height, width = self.pixels.shape[:2]
-        return height, width
+    def __post_init__(self) -> None:
+        if not any(self.shape):
+            height, width = self.pixels.shape[:2]
+            object.__setattr__(self, "shape", (height, width))
 
 
 def expand(arguments: Iterable[str]) -> Iterator[str]:
@@ -82,8 +84,8 @@ def open_pages(source: Source) -> Iterator[Page]:
             that cannot have been given.
     """
     name = name_of(source)
-    for number, pixels in enumerate(_decoded(source, name), start=1):
-        yield Page(pixels, name, number)
+    for number, (pixels, shape) in enumerate(_decoded(source, name), start=1):
+        yield Page(pixels, name, number, shape or (0, 0))
 
 
 def name_of(source: Source) -> str:
@@ -145,19 +147,22 @@ def _matching(pattern: str) -> list[str]:
 # --- opening ----------------------------------------------------------------------------------
 
 
-def _decoded(source: Source, name: str) -> Iterator[Pixels]:
-    """Pixels of each page of a source."""
+def _decoded(source: Source, name: str) -> Iterator[tuple[Pixels, Shape | None]]:
+    """Pixels of each page of a source, and the page's shape where it has more."""
     if isinstance(source, np.ndarray):
-        yield _from_array(source, name)
+        yield _from_array(source, name), None
     elif not isinstance(source, str | Path | bytes):
-        yield from decode_image(source, name)
+        yield from zip(decode_image(source, name), repeat(None))
     elif is_webcam(name):
-        yield take(name)
+        yield take(name), None
     elif isinstance(source, str | Path) and Path(source).suffix.lower() in STACKS:
-        yield from _from_stack(Path(source), name)
+        yield from zip(_from_stack(Path(source), name), repeat(None))
     else:
         content = _content(source, name)
-        yield from (draw if _is_pdf(content, name) else decode)(content, name)
+        if _is_pdf(content, name):
+            yield from zip(draw(content, name), repeat(None))
+        else:
+            yield from decode(content, name)
 
 
 def _content(source: str | Path | bytes, name: str) -> Path | bytes:

@@ -14,6 +14,7 @@ SHELLS = ("bash", "zsh", "fish")
 HOMES = {
     "read": "digitreader.doors.read_cli",
     "train": "digitreader.doors.train_cli",
+    "train-finder": "digitreader.doors.train_cli",
     "evaluate": "digitreader.doors.train_cli",
     "data": "digitreader.doors.data_cli",
     "doctor": "digitreader.doors.doctor",
@@ -32,7 +33,7 @@ class Commands(click.Group):
         """Import the command from its home."""
         if cmd_name not in HOMES:
             return None
-        command = getattr(import_module(HOMES[cmd_name]), cmd_name)
+        command = getattr(import_module(HOMES[cmd_name]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

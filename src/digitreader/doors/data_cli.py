@@ -1,4 +1,4 @@
-"""`digitreader data`: list, download, describe and preview datasets."""
+"""`digitreader data`: list, download, describe and preview datasets, and write synthetic pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from digitreader.errors import UsageError
+from digitreader.errors import UsageError, needs_extra
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -95,3 +95,67 @@ def preview(  # noqa: PLR0913, PLR0917 (one parameter per option)
     except (OSError, ValueError) as error:  # ValueError: no such kind of picture
         raise UsageError(f"{output}: the picture cannot be written ({error})") from error
     click.echo(output)
+
+
+@data.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--pages", default=100, show_default=True, type=click.IntRange(1))
+@click.option("--kind", help="One kind of page only, as form, table or numbers; all by default.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same pages.")
+@click.option("--dataset", default="mnist", show_default=True, help="Whose digits write.")
+@click.option(
+    "--part",
+    default="train",
+    show_default=True,
+    type=click.Choice(["train", "held-out", "test"]),
+    help="Which of them.",
+)
+@click.option(
+    "--fonts",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of fonts for other writing; those that matplotlib ships by default.",
+)
+@click.option(
+    "--side", nargs=2, default=(400, 1000), show_default=True, help="Sides of a page, px."
+)
+@click.option("--digit", nargs=2, default=(24.0, 72.0), show_default=True, help="Heights, px.")
+@DATA_DIR
+def synthesize(  # noqa: PLR0913 (one parameter per option)
+    *,
+    folder: Path,
+    pages: int,
+    kind: str | None,
+    seed: int,
+    dataset: str,
+    part: str,
+    fonts: Path | None,
+    side: tuple[int, int],
+    digit: tuple[float, float],
+    data_dir: Path | None,
+) -> None:
+    """Write pages of handwritten numbers, with the truth about every digit.
+
+    FOLDER gets PNG files and truth.jsonl: each page's lines, and each digit's label and box.
+    Numbers, dates, amounts, forms and tables are written with digits of MNIST, in many pens, on
+    many papers, among other writing, and photographed.
+
+    \b
+    digitreader data synthesize pages/
+    digitreader data synthesize forms/ --kind form --pages 1000 --seed 1
+    """
+    with needs_extra("writing pages", "train"):
+        from digitreader.training.synthetic.folder import TRUTH, write_pages
+        from digitreader.training.synthetic.pages import Range
+        from digitreader.training.synthetic.writers import writers
+    from rich.console import Console
+    from rich.progress import track
+
+    written = write_pages(
+        writers(fonts, part, data_dir, dataset), folder, pages, seed=seed, kind=kind,
+        bounds=Range(side, digit),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    for _ in track(written, "writing pages", pages, console=console, transient=True,
+                   disable=not console.is_terminal):  # fmt: skip
+        pass
+    click.echo(folder / TRUTH)

@@ -17,8 +17,7 @@ from digitreader.reading import Reading
 from digitreader.sources import expand, missing
 
 if TYPE_CHECKING:
-    from digitreader.layout import Layout
-    from digitreader.reader import Reader
+    from digitreader.reader import Layout, Reader
     from digitreader.sources import Page
 
 OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -169,7 +168,7 @@ class _Work:
     def _keep_pictures(self, page: Page, reading: Reading) -> None:
         name = self._free_name(page)
         if self.annotate:
-            annotated(page.pixels, reading).save(self.annotate / f"{name}.png")
+            annotated(page.pixels, reading, page.shape).save(self.annotate / f"{name}.png")
         if self.show_input:
             from PIL import Image
 

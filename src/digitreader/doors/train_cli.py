@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +100,52 @@ def train(  # noqa: PLR0913 (one parameter per option)
     return ExitCode.INTERRUPTED if run.interrupted else ExitCode.OK
 
 
+@click.command("train-finder")
+@click.option(
+    "--fonts",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of fonts for other writing; those that matplotlib ships by default.",
+)
+@click.option("--steps", type=int, help="Batches of windows to train on.")
+@click.option("--batch-size", type=int, help="Windows a step, 192×192 px each.")
+@click.option("--learning-rate", type=float, help="At its peak.")
+@click.option("--seed", type=int, help="The same seed gives the same pages.")
+@click.option("--workers", default=1, show_default=True, help="Processes that write pages.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs/finder"),
+    show_default=True,
+    help="The run's folder.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the killed run that lies there.")
+@DATA_DIR
+def train_finder(
+    *,
+    fonts: Path | None,
+    workers: int,
+    out: Path,
+    resume: bool,
+    data_dir: Path | None,
+    **knobs: float | None,
+) -> None:
+    """Train the network that finds digits on pages, on pages it makes up.
+
+    The pages are those of `digitreader data synthesize`, written while the network trains. The
+    default takes some two hours on two cores.
+    """
+    with needs_extra("training", "train"), greetings_silenced():
+        from digitreader.training import train_finder as training
+    chosen = {name: value for name, value in knobs.items() if value is not None}
+    recipe = training.FinderRecipe(**chosen)  # type: ignore[arg-type]
+    with _finder_progress(recipe.steps) as report:
+        path = training.train_finder(
+            recipe, out, fonts=fonts, resume=resume, data_dir=data_dir, workers=workers,
+            report=report,
+        )  # fmt: skip
+    click.echo(path)
+
+
 @click.command()
 @click.option(
     "--model",
@@ -150,6 +196,27 @@ def _print_classes(scores: Scores) -> None:
         table.add_row(row["label"], *shares, str(row["n"]), *counts)
     click.echo("Each class, and as what its images were read (a row is what they are):")
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
+
+
+@contextmanager
+def _finder_progress(steps: int) -> Iterator[Callable[[int, float], None]]:
+    """Show a bar with loss and time left on a terminal; a line every thousand steps anywhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("preparing", total=steps)
+
+        def report(step: int, loss: float) -> None:
+            bar.update(task, completed=step, description=f"step {step}/{steps}  loss {loss:.4f}")
+            if step % 1000 == 0 or step == steps:
+                console.print(f"step {step}/{steps}: loss {loss:.4f}", highlight=False)
+
+        yield report
 
 
 @contextmanager

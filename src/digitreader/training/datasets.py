@@ -41,6 +41,13 @@ class Split:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def __add__(self, other: Split) -> Split:
+        """Both, one after the other."""
+        return Split(
+            np.concatenate([self.images, other.images]),
+            np.concatenate([self.targets, other.targets]),
+        )
+
     def take(self, rows: NDArray[Any]) -> Split:
         """The chosen rows, by index or by mask, in the order given."""
         return Split(self.images[rows], self.targets[rows])

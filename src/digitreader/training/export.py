@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, ModelCard
@@ -55,16 +56,49 @@ def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
     images = keras.layers.Rescaling(1 / 255)(keras.layers.Reshape((28, 28, 1))(glyphs))
     whole = keras.Model(glyphs, network(images))
     whole(np.zeros((1, 28, 28), np.uint8))  # Keras exports only what has been called
+    _export(whole, path, "logits", card.as_dict())
+
+
+def write_finder(network: keras.Model, path: Path, card: dict[str, Any]) -> Path:
+    """Write a float32 page network as ONNX: ink, uint8 [N, H, W], in; cells, [N, h, w, C], out.
+
+    Sides are multiples of 16. The file appears under its name only when whole and checked.
+
+    Raises:
+        ModelError: the file does not do what the network does.
+    """
+    ink = keras.Input((None, None), dtype="uint8", name="ink")
+    whole = keras.Model(ink, network(keras.layers.Rescaling(1 / 255)(_Channel()(ink))))
+    page = np.random.default_rng(0).integers(0, 256, (1, 96, 160), np.uint8)
+    expected = keras.ops.convert_to_numpy(whole(page))
+    _export(whole, path, "cells", card)
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    (got,) = session.run(["cells"], {"ink": page})
+    difference = float(np.abs(expected - got).max())
+    if difference > PARITY_TOLERANCE:
+        raise ModelError(f"{path} does not do what the network does: {difference:.1e} apart")
+    return path
+
+
+class _Channel(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """[N, H, W] → [N, H, W, 1], for sides not known before."""
+
+    def call(self, pages: Any) -> Any:
+        return keras.ops.expand_dims(pages, -1)
+
+
+def _export(network: keras.Model, path: Path, output: str, card: dict[str, Any]) -> None:
+    """Write a network with one input, named as its Keras input is, and one output."""
     with TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / "draft.onnx"
         with warnings.catch_warnings():
             # Keras looks for np.object, which NumPy warns of, to mend old versions of tf2onnx.
             warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
-            whole.export(str(draft), format="onnx", verbose=False)
+            network.export(str(draft), format="onnx", verbose=False)
         model = onnx.load(str(draft))
-        _rename(model.graph, model.graph.input[0].name, "glyphs")
-        _rename(model.graph, model.graph.output[0].name, "logits")
-        onnx.helper.set_model_props(model, {"digitreader": json.dumps(card.as_dict())})
+        _rename(model.graph, model.graph.input[0].name, network.input.name)
+        _rename(model.graph, model.graph.output[0].name, output)
+        onnx.helper.set_model_props(model, {"digitreader": json.dumps(card)})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(draft))
         draft.replace(path)

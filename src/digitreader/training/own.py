@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from digitreader.errors import DataError, SourceError, needs_extra
 from digitreader.glyphs import SIDE, to_glyph
 from digitreader.ink import ink_of, working_copy
-from digitreader.layout import find_digits
+from digitreader.main_digit import main_digit
 from digitreader.sources import open_pages, read_pixel_csv
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,8 @@ def _glyph(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     Zeros where there is no ink.
     """
-    lines = find_digits(ink_of(working_copy(pixels)), "single")
-    return to_glyph(lines[0].marks[0].ink) if lines else np.zeros((SIDE, SIDE), np.uint8)
+    mark = main_digit(ink_of(working_copy(pixels)))
+    return to_glyph(mark.ink) if mark else np.zeros((SIDE, SIDE), np.uint8)
 
 
 def _report(path: Path, bad: list[str], good: int) -> None:

@@ -31,6 +31,8 @@ from digitreader.training.calibrate import fit_temperature
 from digitreader.training.datasets import Dataset, Split, hold_out, load, one_hot, scaled
 from digitreader.training.metrics import Scores, score
 from digitreader.training.recipes import Recipe
+from digitreader.training.synthetic.cut import cut_glyphs
+from digitreader.training.synthetic.writers import writers_with
 
 PARITY_IMAGES = 1000
 UNSURE_BELOW = 0.7  # calibrated confidence; on held-out MNIST one digit in 400 has less
@@ -75,6 +77,8 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     _check_folder(out, recipe, resume)
     dataset = load(recipe.dataset, data_dir)
     kept, held = _split(dataset, recipe)
+    if recipe.page_glyphs:
+        kept += cut_glyphs(writers_with(kept), recipe.page_glyphs, recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     write_json_file(recipe.as_dict(), out / "recipe.json")
     keras.utils.set_random_seed(recipe.seed)

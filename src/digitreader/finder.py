@@ -1,0 +1,219 @@
+"""Where digits stand on a page, and what else is written there: one small network sees it all.
+
+The network (training/page_network.py) looks at a page at a scale at which digits are some 32 px
+high, and says for every cell of 4×4 px which digit the cell is in the middle of, or that it
+belongs to other writing, or to nothing, and how far the character reaches around it. Touching
+digits need no cutting that way, and a letter is told by its neighbours as much as by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digitreader.classifier import session_of, shipped_model, softmax
+from digitreader.company import in_company
+from digitreader.ink import Inked
+from digitreader.pieces import (
+    LEGIBLE,
+    longest,
+    pieces_of,
+    sides_cut,
+    usual_height,
+    without_rules,
+)
+from digitreader.reading import Box
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+SHIPPED = "finder"
+DIGITS = 10
+OTHER_WRITING, NOTHING = 10, 11  # classes of a cell beside the digits
+CLASSES = 12
+STRIDE = 4  # px of the network's input to a cell
+REACH = 16.0  # px; the network gives distances in it
+COARSEST = 16  # px; sides are multiples of it
+
+HEIGHT = 32.0  # px; digits are brought to about this height
+FITTING = (20.0, 48.0)  # px; found ones that are usually outside are looked at again
+FAINT = 0.15  # contrast that is shown half as bright as the strongest
+PARTS = (8, 16)  # of a page's longest side that digits may be high
+LETTER = 0.1  # of a digit counts another character, where sizes are compared
+SMALLEST = 32  # where nothing is found otherwise
+MOST = 3_000_000  # px the network is shown at most
+SEEN = 0.3  # probability of a character from which a cell counts
+HALF = 0.5  # probability from which it is thought to be so
+SAME = 0.45  # intersection over union of two boxes of one character
+WITHIN = 0.65  # of the smaller box that two boxes of one character share
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A character: its box in ink px and the probabilities of what it is, float32 [CLASSES]."""
+
+    box: Box
+    classes: NDArray[np.float32]
+
+    @property
+    def digit(self) -> float:
+        """Probability that it is a digit to be read."""
+        return float(self.classes[:DIGITS].sum())
+
+    @property
+    def character(self) -> float:
+        """Probability that it is a character at all."""
+        return 1 - float(self.classes[NOTHING])
+
+
+class Finder:
+    """The page network, ready to run. Safe to share between threads."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Finder:
+        """Load the network; None means the one that ships.
+
+        Raises:
+            ModelError: the file is missing or corrupt.
+        """
+        return cls(session_of(path or shipped_model(SHIPPED)))
+
+    def find(self, page: Inked, height: float | None = None) -> list[Found]:
+        """Find all characters of a page.
+
+        `height` says how high a digit is, in px. Where it is None, the page is looked at in a few
+        sizes: at the one that the pieces of its ink suggest, and at two at which digits are
+        large, which takes little time. The one at which most is found counts; where the digits
+        in it turn out to be much larger or smaller, the page is looked at once more.
+        """
+        shown = shown_of(page.contrast)
+        if height is not None:
+            return self._at(shown, HEIGHT / height)[0]
+        longest_side = max(shown.shape)
+        heights = [_height_of(page.ink), *(longest_side / part for part in PARTS)]
+        looks = [self._at(shown, HEIGHT / height) for height in heights]
+        found, scale = max(looks, key=lambda look: _written_in(look[0]))
+        if not found:
+            found, scale = self._at(shown, HEIGHT * SMALLEST / longest_side)
+        digits = [f.box.height for f in found if f.digit > HALF]
+        usual = float(np.median(digits)) * scale if digits else HEIGHT
+        if not FITTING[0] <= usual <= FITTING[1]:
+            found, _ = self._at(shown, scale * HEIGHT / usual)
+        return _judged_in_company(found)
+
+    def _at(self, shown: NDArray[np.uint8], scale: float) -> tuple[list[Found], float]:
+        scale = min(scale, float(np.sqrt(MOST / shown.size)))
+        size = [max(1, round(side * scale)) for side in shown.shape[::-1]]
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        cells = self.cells(np.asarray(cv2.resize(shown, size, interpolation=how), np.uint8))
+        return [_scaled(f, 1 / scale, shown.shape) for f in _characters(cells)], scale
+
+    def cells(self, ink: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the network on what `shown_of` gives, uint8 [H, W]: float32 [h, w, CLASSES + 4].
+
+        The probabilities of the classes, then the edges of the box in px of the input.
+        """
+        height, width = ink.shape
+        rim = [(COARSEST, COARSEST + -side % COARSEST) for side in (height, width)]
+        (out,) = self._session.run(["cells"], {"ink": np.pad(ink, rim)[None]})
+        cells = out[0, COARSEST // STRIDE :, COARSEST // STRIDE :]
+        cells = cells[: -(-height // STRIDE), : -(-width // STRIDE)]
+        flat = softmax(cells[..., :CLASSES].reshape(-1, CLASSES)).reshape(*cells.shape[:2], -1)
+        return np.concatenate([flat, cells[..., CLASSES:] * REACH], axis=2)
+
+
+def shown_of(contrast: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """What the network is shown of a page's contrast: uint8 [H, W], ink bright.
+
+    Faint strokes are raised: a tenth of the paper's light becomes two fifths, so that a pencil
+    is seen beside a marker. What is noise the network has learnt itself.
+    """
+    raised = contrast * np.float32(255 * (1 + FAINT)) / (contrast + np.float32(FAINT))
+    return np.rint(raised).astype(np.uint8)
+
+
+def _height_of(ink: NDArray[np.float32]) -> float:
+    """How high the writing may be, px: the usual height of pieces that are no frames."""
+    _, pieces = pieces_of(without_rules(without_rules(ink).T).T)
+    pieces = [p for p in pieces if LEGIBLE <= longest(p.box) < max(ink.shape) / 2]
+    if not pieces:
+        return float(max(ink.shape)) / PARTS[0]
+    return usual_height([p for p in pieces if not sides_cut(p.box, ink.shape)] or pieces)
+
+
+def _written_in(found: list[Found]) -> float:
+    """How much of the page's writing is found, px of height: mostly digits, the surer the more."""
+    return sum(
+        f.box.height * (max(f.digit - HALF, 0) + LETTER * (f.character - HALF))
+        for f in found
+        if f.character > HALF
+    )
+
+
+def _characters(cells: NDArray[np.float32]) -> list[Found]:
+    """Cells that see the same character made one: the surest first, the others vote."""
+    sure = 1 - cells[..., NOTHING]
+    rows, columns = np.nonzero(sure > SEEN)
+    seen = cells[rows, columns]  # [N, CLASSES + 4]
+    weights = sure[rows, columns]
+    x, y = (columns + 0.5) * STRIDE, (rows + 0.5) * STRIDE
+    left, top, right, bottom = seen[:, CLASSES:].T
+    boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=1)  # [N, 4]
+    # The middle of a box knows its edges best.
+    off = np.abs(right - left) / (right + left + 1) + np.abs(bottom - top) / (bottom + top + 1)
+    order = np.argsort(-(seen[:, :NOTHING].max(axis=1) - 0.2 * off), kind="stable")
+    left_over = np.ones(len(order), np.bool_)
+    found = []
+    for i in order:
+        if not left_over[i]:
+            continue
+        same = left_over & _same(boxes[i], boxes)
+        same[i] = True
+        left_over &= ~same
+        if np.count_nonzero(same) < 2:
+            continue
+        share = weights[same] / weights[same].sum()
+        classes = share @ seen[same, :CLASSES]
+        box = share @ boxes[same]
+        found.append(Found(Box(*(float(v) for v in box)), classes.astype(np.float32)))  # type: ignore[arg-type]
+    return found
+
+
+def _same(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which boxes, [N, 4] as left, top, right, bottom, are of the character that a box is of."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    own, areas = np.prod(box[2:] - box[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1)
+    alike = shared > SAME * (own + areas - shared)
+    return np.asarray(alike | (shared > WITHIN * np.minimum(own, areas)), np.bool_)
+
+
+def _judged_in_company(found: list[Found]) -> list[Found]:
+    """Digits and other writing told apart once more, by those beside them."""
+    found = [f for f in found if f.character > HALF]
+    own = np.array([f.digit / f.character for f in found])
+    judged = in_company([f.box for f in found], own)
+    return [_with_digit(f, float(p)) for f, p in zip(found, judged, strict=True)]
+
+
+def _with_digit(found: Found, digit: float) -> Found:
+    """The same character, as likely a digit as that, if it is one at all."""
+    classes = found.classes.copy()
+    classes[:DIGITS] *= digit * found.character / max(found.digit, 1e-9)
+    classes[OTHER_WRITING] = (1 - digit) * found.character
+    return Found(found.box, classes)
+
+
+def _scaled(found: Found, scale: float, shape: tuple[int, ...]) -> Found:
+    left, top, right, bottom = (v * scale for v in found.box)  # corners, not sides, so far
+    x, y = max(0, round(left)), max(0, round(top))
+    right, bottom = min(shape[1], round(right)), min(shape[0], round(bottom))
+    return Found(Box(x, y, max(1, right - x), max(1, bottom - y)), found.classes)

@@ -1,0 +1,1 @@
+"""Synthetic pages: handwriting on paper, photographed, with the truth about every digit."""

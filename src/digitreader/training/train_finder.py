@@ -1,0 +1,158 @@
+"""Training the finder on synthetic pages, from a recipe to the file that reading needs.
+
+A run folder holds `recipe.json`, `history.csv` (a row per hundred steps), `last.keras` (where a
+killed run goes on) and `finder.onnx`. Batch i of a seed is always the same, so a resumed run
+sees what the whole one would have seen.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+import digitreader
+from digitreader.errors import UsageError
+from digitreader.outputs import whole, write_json_file
+from digitreader.training import export, page_network
+from digitreader.training.recipes import Recipe
+from digitreader.training.synthetic.windows import batches
+from digitreader.training.synthetic.writers import writers
+
+ROW = 100  # steps
+KEEP = 500  # steps between two states to go on from
+
+Reporter = Callable[[int, float], None]  # steps done, loss of late
+
+
+@dataclass(frozen=True)
+class FinderRecipe:
+    """Every knob of a finder's training."""
+
+    dataset: str = "mnist"  # whose training digits write the pages
+    steps: int = 20_000
+    batch_size: int = 16  # windows of 192×192 px
+    width: float = 1.0  # of the network's layers
+    learning_rate: float = 4e-3  # at its peak
+    warm_up: float = 0.05  # share of the steps; then a cosine down to zero
+    weight_decay: float = 0.02
+    averaged: float = 0.995  # of the weights' moving average, which is what is kept
+    clip: float = 5.0  # norm of each gradient
+    seed: int = 0
+    precision: str = "auto"  # bfloat16 where the processor computes in it, else float32
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense, naming the knob."""
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)!r}; expected 1 or more")
+
+
+def train_finder(  # noqa: PLR0913 (all but the first two by name)
+    recipe: FinderRecipe,
+    out: Path,
+    *,
+    fonts: Path | None = None,
+    resume: bool = False,
+    data_dir: Path | None = None,
+    workers: int = 1,
+    report: Reporter | None = None,
+) -> Path:
+    """Train by a recipe into a folder, or go on there; return the model file.
+
+    Raises:
+        UsageError: the folder holds a run and `resume` is not set, or holds none and it is.
+        DataError: MNIST or the fonts are missing.
+    """
+    _check_folder(out, resume)
+    make_hands = partial(writers, fonts, "train", data_dir, recipe.dataset)
+    make_hands()  # what is missing is said now, not by a worker
+    out.mkdir(parents=True, exist_ok=True)
+    write_json_file(asdict(recipe), out / "recipe.json")
+    keras.utils.set_random_seed(recipe.seed)
+    precision = Recipe(precision=recipe.precision).resolved().precision
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        network = _last(out) or _begun(recipe)
+        start = int(network.optimizer.iterations)
+        seen = batches(make_hands, recipe.seed, start, recipe.steps, recipe.batch_size, workers)
+        for step, loss in enumerate(_steps(network, seen, start, out), start + 1):
+            if report is not None:
+                report(step, loss)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    network.optimizer.finalize_variable_values(network.trainable_variables)  # the average
+    card = {"recipe": asdict(recipe), "digitreader": digitreader.__version__}
+    return export.write_finder(export.in_float32(network), out / "finder.onnx", card)
+
+
+def _begun(recipe: FinderRecipe) -> keras.Model:
+    network = page_network.build(recipe.width)
+    warm = round(recipe.warm_up * recipe.steps)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, recipe.steps - warm), warmup_target=recipe.learning_rate, warmup_steps=warm
+    )
+    optimizer = keras.optimizers.AdamW(
+        rate,
+        weight_decay=recipe.weight_decay,
+        clipnorm=recipe.clip,
+        use_ema=True,
+        ema_momentum=recipe.averaged,
+    )
+    network.compile(optimizer, page_network.loss)
+    return network
+
+
+def _last(out: Path) -> keras.Model | None:
+    path = out / "last.keras"
+    if not path.exists():
+        return None
+    return keras.saving.load_model(path, custom_objects={"loss": page_network.loss})
+
+
+def _steps(
+    network: keras.Model,
+    seen: Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]],
+    start: int,
+    out: Path,
+) -> Iterator[float]:
+    """Train step by step; yield the loss, averaged over a row's steps."""
+    losses: list[float] = []
+    for step, (ink, truth) in enumerate(seen, start + 1):
+        loss: Any = network.train_on_batch(ink[..., None] / np.float32(255), truth)
+        losses.append(float(loss))
+        late = float(np.mean(losses[-ROW:]))
+        if step % ROW == 0:
+            _note(out, step, late)
+        if step % KEEP == 0:
+            draft = out / "draft.keras"  # Keras insists on the suffix
+            network.save(draft)
+            draft.replace(out / "last.keras")
+        yield late
+
+
+def _note(out: Path, step: int, loss: float) -> None:
+    """Add a row to the history; what a killed run noted beyond its last state goes."""
+    path = out / "history.csv"
+    rows: list[list[str]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in islice(csv.reader(file), 1, None) if int(row[0]) < step]
+    with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["step", "loss"], *rows, [str(step), f"{loss:.5f}"]])
+
+
+def _check_folder(out: Path, resume: bool) -> None:
+    written = (out / "recipe.json").exists()
+    if written and not resume:
+        raise UsageError(f"{out} holds a run already: add --resume, or choose another --out")
+    if resume and not written:
+        raise UsageError(f"there is no run to resume in {out}: recipe.json is missing")

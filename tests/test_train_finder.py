@@ -1,0 +1,75 @@
+"""Training the finder: a killed run goes on as if nothing had happened, and its file reads."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digitreader.errors import UsageError
+from digitreader.finder import CLASSES, REACH, Finder
+from digitreader.training import page_network, train_finder
+from digitreader.training.train_finder import FinderRecipe
+
+TINY = FinderRecipe(dataset="optdigits", steps=4, batch_size=2, width=0.2, seed=3)
+
+
+class _KilledError(Exception):
+    pass
+
+
+def test_a_killed_run_goes_on_and_the_file_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_finder, "KEEP", 2)
+    monkeypatch.setattr(train_finder, "ROW", 1)
+    losses: list[float] = []
+    whole = train_finder.train_finder(
+        TINY, tmp_path / "whole", report=lambda step, loss: losses.append(loss)
+    )
+
+    def kill(step: int, loss: float) -> None:
+        if step == 3:
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        train_finder.train_finder(TINY, tmp_path / "killed", report=kill)
+    resumed = train_finder.train_finder(TINY, tmp_path / "killed", resume=True)
+    ink = np.random.default_rng(0).integers(0, 256, (64, 96), np.uint8)
+    cells = [Finder.open(path).cells(ink) for path in (whole, resumed)]
+    assert cells[0].shape == (16, 24, CLASSES + 4)
+    np.testing.assert_allclose(cells[0][..., :CLASSES].sum(axis=2), 1, atol=1e-5)
+    np.testing.assert_allclose(cells[0], cells[1], atol=1e-4)
+    for run in ("whole", "killed"):
+        with (tmp_path / run / "history.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+        assert [float(row["loss"]) for row in rows] == pytest.approx(losses, rel=1e-2)
+    with pytest.raises(UsageError, match="holds a run already"):
+        train_finder.train_finder(TINY, tmp_path / "whole")
+    with pytest.raises(UsageError, match="no run to resume"):
+        train_finder.train_finder(TINY, tmp_path / "new", resume=True)
+
+
+def test_the_loss_is_least_where_the_truth_is_said() -> None:
+    truth = np.zeros((1, 4, 4, CLASSES + 5), np.float32)
+    truth[..., CLASSES - 1] = 1  # nothing
+    truth[..., CLASSES] = 1
+    truth[0, 1, 1, : CLASSES + 1] = np.eye(CLASSES + 1)[[3, CLASSES]].sum(axis=0)
+    truth[0, 1, 1, CLASSES + 1 :] = (8, 12, 8, 20)
+    said = np.zeros((1, 4, 4, CLASSES + 4), np.float32)
+    said[..., :CLASSES] = 20 * truth[..., :CLASSES]
+    said[..., CLASSES:] = truth[..., CLASSES + 1 :] / REACH
+    right = float(page_network.loss(truth, said))
+    assert right == pytest.approx(0, abs=1e-4)
+    shifted = said.copy()
+    shifted[0, 1, 1, CLASSES:] += (0.2, 0, -0.2, 0)
+    other = said.copy()
+    other[0, 1, 1, :CLASSES] = 20 * np.eye(CLASSES)[5]
+    assert float(page_network.loss(truth, shifted)) > right + 1e-3
+    assert float(page_network.loss(truth, other)) > right + 1e-2
+    unasked = truth.copy()
+    unasked[0, 1, 1, CLASSES] = 0  # weighs nothing
+    assert float(page_network.loss(unasked, other)) == pytest.approx(right, abs=1e-4)
