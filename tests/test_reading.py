@@ -111,12 +111,13 @@ def test_a_missing_model_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def base_digits(count: int) -> list[Pixels]:
-    """Real digits, 28×28, ink bright, spread over the classes."""
+    """Real digits, 56×56, ink bright, spread over the classes; none in MNIST's own form."""
     from digitreader.training.datasets import load
 
     train = load("optdigits").train
     chosen = [np.flatnonzero(train.targets == k)[: -(-count // 10)] for k in range(10)]
-    return [train.images[i] for i in np.concatenate(chosen)]
+    twice = np.ones((2, 2), np.uint8)
+    return [np.kron(train.images[i], twice) for i in np.concatenate(chosen)]
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_padding_and_shifting_change_nothing(
     assert texts(reader, padded) == texts(reader, digits)
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4, 7])
+@pytest.mark.parametrize("factor", [2, 3])
 def test_whole_factors_change_nothing(reader: Reader, digits: list[Pixels], factor: int) -> None:
     enlarged = [np.kron(d, np.ones((factor, factor), np.uint8)) for d in digits]
     before, after = texts(reader, digits), texts(reader, enlarged)

@@ -74,9 +74,9 @@ def _reading() -> str:
     import digitreader
 
     page = np.full((90, 60), 255, np.uint8)
-    empty = digitreader.read(page)
+    empty = digitreader.read(page, "single")
     page[15:75, 27:33] = 0
-    one = digitreader.read(page)
+    one = digitreader.read(page, "single")
     if (empty.status, one.text) != ("empty", "1"):
         raise DigitReaderError(
             f"a drawn 1 is read as {one.text!r}, an empty page as {empty.text!r}"
