@@ -210,7 +210,7 @@ def test_a_long_document_is_never_held_whole() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 3 * 3_000_000  # bytes: the page that is there, the next, and change
+    assert peak < 4 * 3_000_000  # bytes: the page that is there, the next, and change
 
 
 def kids(count: int, *pages: bytes) -> bytes:

@@ -473,7 +473,7 @@ def test_boxes_on_a_large_jpeg_are_counted_in_its_own_pixels() -> None:
     """As they are in the same picture in a form that is never decoded smaller."""
     page = np.full((3000, 4200), 240, np.uint8)
     page[900:2100, 1990:2110] = 20  # a 1
-    (large,) = Reader().read_many([encoded(Image.fromarray(page), "JPEG", quality=95)])
-    (whole,) = Reader().read_many([page])
+    (large,) = Reader().read_many([encoded(Image.fromarray(page), "JPEG", quality=95)], "single")
+    (whole,) = Reader().read_many([page], "single")
     assert large.text == whole.text == "1"
     np.testing.assert_allclose(large.digits[0].box, whole.digits[0].box, atol=6)

@@ -42,6 +42,7 @@ REACH = 16.0  # px; the network gives distances in it
 COARSEST = 16  # px; sides are multiples of it
 
 HEIGHT = 32.0  # px; digits are brought to about this height
+LEAST_HEIGHT = 10.0  # px; smaller writing is not looked for
 FITTING = (20.0, 48.0)  # px; found ones that are usually outside are looked at again
 FAINT = 0.15  # contrast that is shown half as bright as the strongest
 PARTS = (8, 16)  # of a page's longest side that digits may be high
@@ -117,14 +118,15 @@ class Finder:
         return _judged_in_company([f for f in found if not _runs_on(f.box, page.ink)])
 
     def _at(self, shown: NDArray[np.uint8], scale: float) -> tuple[list[Found], float]:
-        scale = min(scale, float(np.sqrt(MOST / shown.size)))
+        scale = min(scale, HEIGHT / LEAST_HEIGHT, float(np.sqrt(MOST / shown.size)))
         size = [max(1, round(side * scale)) for side in shown.shape[::-1]]
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         seen = np.asarray(cv2.resize(shown, size, interpolation=how), np.uint8)
         found = _characters(self.cells(seen))
         if min(seen.shape) >= ROOM * TILE:  # in a crop of one digit there is no paper to compare
             found = _standing_out(found, seen)
-        return [_scaled(f, 1 / scale, shown.shape) for f in found], scale
+        found = [_scaled(f, 1 / scale, shown.shape) for f in found]
+        return [f for f in found if f.box.height >= 0.9 * LEAST_HEIGHT], scale
 
     def cells(self, ink: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network on what `shown_of` gives, uint8 [H, W]: float32 [h, w, CLASSES + 4].
