@@ -97,18 +97,19 @@ class Thresholded:
 
     def __call__(self, pixels: Pixels) -> ink_stage.Inked:
         """Ink of a page: uint8 [H, W] or [H, W, 3]; the finder is shown the same."""
-        plane = ink_stage._paper_bright(pixels)  # only what follows is compared
+        bright = ink_stage._paper_bright(pixels)  # only what follows is compared
+        plane = ink_stage._extreme(bright, cv2.min).astype(np.float32)
         mask = self.threshold(plane, self.window, self.k).astype(np.uint8)
         ink = mask.astype(np.float32)
         if self.grey:
             ink = ink_stage.ink_of(pixels) * cv2.dilate(mask, np.ones((3, 3), np.uint8))
-        return ink_stage.Inked(ink, ink)
+        return ink_stage.Inked(ink, ink, ink)
 
 
 def cleaned(pixels: Pixels) -> ink_stage.Inked:
     """Ours, but the finder is shown the clean ink, not the contrast with its noise."""
     ink = ink_stage.ink_of(pixels)
-    return ink_stage.Inked(ink, ink)
+    return ink_stage.Inked(ink, ink, ink)
 
 
 STAGES: dict[str, InkOf] = {

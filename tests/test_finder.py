@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from digitreader.errors import ModelError
 from digitreader.finder import CLASSES, HALF, STRIDE, Finder, Found, shown_of
-from digitreader.ink import inked
+from digitreader.ink import Inked, inked
 from digitreader.pieces import shared_part
 from digitreader.reading import Box
 from digitreader.training.synthetic import papers
@@ -137,14 +137,16 @@ def _page_share(finder: Finder, page: SyntheticPage) -> float:
 
 def test_cells_cover_the_page_whatever_its_sides(finder: Finder) -> None:
     for height, width in ((1, 1), (16, 16), (17, 33), (5, 200)):
-        cells = finder.cells(np.zeros((height, width), np.uint8))
+        cells = finder.cells(np.zeros((height, width, 2), np.uint8))
         assert cells.shape == (-(-height // STRIDE), -(-width // STRIDE), CLASSES + 4)
         np.testing.assert_allclose(cells[..., :CLASSES].sum(axis=2), 1, atol=1e-5)
 
 
 def test_faint_contrast_is_raised_and_its_order_kept() -> None:
     contrast = np.linspace(0, 1, 101, dtype=np.float32)[None]
-    shown = shown_of(contrast)[0].astype(int)
+    both = shown_of(Inked(contrast, contrast, contrast * np.float32(0.5)))[0].astype(int)
+    assert (both[50, 1], both[100, 1]) == (both[25, 0], both[50, 0])
+    shown = both[:, 0]
     assert (np.diff(shown) >= 0).all()
     assert (shown[0], shown[-1]) == (0, 255)
     assert shown[10] > 100

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from digitreader.ink import WORKING_SIDE, ink_of, working_copy
+from digitreader.ink import WORKING_SIDE, ink_of, inked, working_copy
 from digitreader.main_digit import main_digit
 
 INK, PAPER = 40, 220
@@ -114,6 +114,32 @@ def test_ink_of_any_colour_survives(paper: tuple[int, ...], pen: tuple[int, ...]
     share = mask[..., None] / 255
     page = (np.array(paper) * (1 - share) + np.array(pen) * share).astype(np.uint8)
     assert _agreement(ink_of(page), mask) > 0.9
+
+
+@pytest.mark.parametrize("shadowed", [False, True])
+@pytest.mark.parametrize("frame", [(235, 40, 30), (40, 160, 70), (250, 150, 60)])
+def test_a_coloured_frame_hardly_shows_in_black(frame: tuple[int, ...], shadowed: bool) -> None:
+    """The frame has contrast, as the digit has; in black the digit is left."""
+    tinted = np.full((200, 200, 3), (250, 244, 225), np.float64)
+    page = tinted * (_shadow() / 255)[..., None] if shadowed else tinted
+    drawn = np.zeros((200, 200), np.uint8)
+    cv2.rectangle(drawn, (40, 30), (170, 170), 255, 6)
+    page = np.where(drawn[..., None] > 0, page * np.array(frame) / 255, page)
+    page = np.where(_mask()[..., None] > 127, page * 0.15, page)
+    writing = inked(page.astype(np.uint8))
+    digit, lines = _mask() > 127, drawn > 0
+    assert (writing.black <= writing.contrast).all()
+    assert np.median(writing.contrast[lines]) > 0.3
+    assert np.median(writing.black[digit]) > 0.6
+    assert np.median(writing.black[lines]) < 0.6 * np.median(writing.contrast[lines])
+
+
+def test_a_grey_page_is_as_black_as_its_contrast() -> None:
+    page = _page(_mask(), _shadow())
+    writing = inked(page)
+    np.testing.assert_array_equal(writing.black, writing.contrast)
+    in_colour = inked(np.dstack([page] * 3))
+    np.testing.assert_allclose(in_colour.black, in_colour.contrast, atol=0.02)
 
 
 def test_faint_pencil_comes_out_bright() -> None:

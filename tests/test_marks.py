@@ -35,7 +35,7 @@ def _inside(mark_box: Box, box: Box, within: int = 2) -> bool:
 def test_characters_apart_are_whole() -> None:
     ink = _paper()
     boxes = [_ring(ink, 40, 60), _ring(ink, 100, 60)]
-    marks = marks_of(Inked(ink, ink), boxes)
+    marks = marks_of(Inked(ink, ink, ink), boxes)
     for mark, box in zip(marks, boxes, strict=True):
         assert mark.ink.shape == (mark.box.height, mark.box.width)
         np.testing.assert_allclose(mark.box, box, atol=1)
@@ -46,7 +46,7 @@ def test_a_box_too_tight_cuts_nothing_off() -> None:
     ink = _paper()
     box = _ring(ink, 60, 60)
     tight = Box(box.x + 4, box.y + 4, box.width - 8, box.height - 8)
-    (mark,) = marks_of(Inked(ink, ink), [tight])
+    (mark,) = marks_of(Inked(ink, ink, ink), [tight])
     np.testing.assert_allclose(mark.box, box, atol=1)
     assert float(mark.ink.sum()) == float(ink.sum())
 
@@ -55,7 +55,7 @@ def test_touching_characters_are_parted_between_them() -> None:
     ink = _paper()
     boxes = [_ring(ink, 60, 60), _ring(ink, 88, 60)]
     assert cv2.connectedComponents((ink > 0.1).astype(np.uint8))[0] == 2
-    marks = marks_of(Inked(ink, ink), boxes)
+    marks = marks_of(Inked(ink, ink, ink), boxes)
     for mark, box in zip(marks, boxes, strict=True):
         assert _inside(mark.box, box)
         assert mark.box.width > 0.9 * box.width
@@ -69,7 +69,7 @@ def test_a_frame_a_rule_and_a_comma_stay_out() -> None:
     cv2.rectangle(ink, (36, 34), (84, 86), 0.9, 1)
     cv2.line(ink, (0, 100), (199, 100), 0.9, 2)
     cv2.circle(ink, (80, 78), 1, 1.0, -1)
-    (mark,) = marks_of(Inked(ink, ink), [box])
+    (mark,) = marks_of(Inked(ink, ink, ink), [box])
     np.testing.assert_allclose(mark.box, box, atol=1)
     assert float(mark.ink.sum()) == float(alone.sum())
 
@@ -78,7 +78,7 @@ def test_a_broken_character_is_whole() -> None:
     ink = _paper()
     box = _ring(ink, 60, 60)
     ink[:, 58:62] = 0  # falls in two
-    (mark,) = marks_of(Inked(ink, ink), [box])
+    (mark,) = marks_of(Inked(ink, ink, ink), [box])
     assert float(mark.ink.sum()) == float(ink.sum())
 
 
@@ -86,7 +86,7 @@ def test_faint_edges_of_a_stroke_are_kept() -> None:
     ink = _paper()
     box = _ring(ink, 60, 60)
     soft = np.asarray(cv2.GaussianBlur(ink, (0, 0), 1.0), np.float32)
-    (mark,) = marks_of(Inked(soft, soft), [box])
+    (mark,) = marks_of(Inked(soft, soft, soft), [box])
     assert float(mark.ink.sum()) > 0.97 * float(soft.sum())
     assert ((mark.ink > 0) & (mark.ink < 0.1)).any()
 
@@ -96,13 +96,13 @@ def test_faint_writing_is_raised_from_its_contrast() -> None:
     box = _ring(contrast, 60, 60)
     contrast *= 0.08
     contrast += np.random.default_rng(0).uniform(0, 0.01, contrast.shape).astype(np.float32)
-    (mark,) = marks_of(Inked(_paper(), contrast), [box])
+    (mark,) = marks_of(Inked(_paper(), contrast, contrast), [box])
     np.testing.assert_allclose(mark.box, box, atol=2)
     assert mark.ink.max() > 0.9
 
 
 def test_a_box_without_ink_has_its_own_paper() -> None:
-    (mark,) = marks_of(Inked(_paper(), _paper()), [Box(20, 30, 10, 12)])
+    (mark,) = marks_of(Inked(_paper(), _paper(), _paper()), [Box(20, 30, 10, 12)])
     assert mark.box == Box(20, 30, 10, 12)
     assert not mark.ink.any()
-    assert marks_of(Inked(_paper(), _paper()), []) == []
+    assert marks_of(Inked(_paper(), _paper(), _paper()), []) == []

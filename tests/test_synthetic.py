@@ -17,16 +17,17 @@ from digitreader.finder import CLASSES, NOTHING, OTHER_WRITING, STRIDE
 from digitreader.reading import Box
 from digitreader.training.synthetic import papers, windows
 from digitreader.training.synthetic.cut import cut_glyphs
+from digitreader.training.synthetic.drawings import figure, scribble, underline
 from digitreader.training.synthetic.folder import write_pages
 from digitreader.training.synthetic.hands import HEIGHT, Hands, stroke_hands
 from digitreader.training.synthetic.pages import (
     KINDS,
     Range,
-    some_number,
     synthetic_page,
 )
 from digitreader.training.synthetic.pens import BLACK, Pen, Slope, inked
 from digitreader.training.synthetic.sheet import OTHER, Sheet, Style, Written
+from digitreader.training.synthetic.texts import some_letter, some_number, some_word
 from digitreader.training.synthetic.writers import writers
 
 
@@ -122,6 +123,43 @@ def test_numbers_look_like_numbers() -> None:
     assert any("-" in number for number in numbers)
 
 
+def test_only_words_go_on_with_digits() -> None:
+    rng = np.random.default_rng(0)
+    words = [some_word(rng) for _ in range(500)]
+    numbered = [word for word in words if any(c.isdigit() for c in word)]
+    assert 0.1 < len(numbered) / len(words) < 0.3
+    assert any("-" in word for word in numbered)
+    assert all(sum(c.isalpha() for c in word) >= 3 for word in numbered)
+
+
+def test_single_letters_look_like_no_digit(hands: Hands) -> None:
+    rng = np.random.default_rng(0)
+    letters = {some_letter(hands.letters[0], rng) for _ in range(500)}
+    assert len(letters) > 20
+    assert not letters & set("0123456789OoIlZzSs|")
+
+
+def test_figures_and_scribbles_are_ink_but_no_characters() -> None:
+    for draw in (figure, scribble):
+        drawn = 0
+        for seed in range(20):
+            sheet = _sheet()
+            sheet.rng = np.random.default_rng(seed)
+            draw(sheet, 30)
+            drawn += bool((sheet.left < 0.9).any())
+            assert sheet.written == []
+        assert drawn > 10
+
+
+def test_an_underline_is_below_what_it_underlines() -> None:
+    sheet = _sheet()
+    underline(sheet, Box(50, 60, 80, 40), BLACK)
+    rows, columns = np.nonzero(sheet.left.min(axis=2) < 0.5)
+    assert 96 <= rows.min() <= rows.max() <= 115
+    assert columns.min() < 50
+    assert columns.max() > 130
+
+
 def test_light_and_camera_keep_black_ink_darker_than_its_paper() -> None:
     left = np.ones((120, 160, 3), np.float32)
     left[50:70, 40:120] = 0.05
@@ -161,7 +199,8 @@ def test_what_cannot_be_seen_is_not_asked_for() -> None:
 def test_batches_are_the_same_wherever_they_start(hands: Hands) -> None:
     ink, truth = windows.batch(hands, np.random.default_rng((1, 2)), 6)
     again, _ = windows.batch(hands, np.random.default_rng((1, 2)), 6)
-    assert ink.shape == (6, windows.SIDE, windows.SIDE)
+    assert ink.shape == (6, windows.SIDE, windows.SIDE, 2)
+    assert (ink[..., 1] <= ink[..., 0]).all()
     cells = windows.SIDE // STRIDE
     assert truth.shape == (6, cells, cells, windows.CHANNELS)
     np.testing.assert_array_equal(ink, again)

@@ -37,7 +37,7 @@ def test_a_killed_run_goes_on_and_the_file_reads(
     with pytest.raises(_KilledError):
         train_finder.train_finder(TINY, tmp_path / "killed", report=kill)
     resumed = train_finder.train_finder(TINY, tmp_path / "killed", resume=True)
-    ink = np.random.default_rng(0).integers(0, 256, (64, 96), np.uint8)
+    ink = np.random.default_rng(0).integers(0, 256, (64, 96, 2), np.uint8)
     cells = [Finder.open(path).cells(ink) for path in (whole, resumed)]
     assert cells[0].shape == (16, 24, CLASSES + 4)
     np.testing.assert_allclose(cells[0][..., :CLASSES].sum(axis=2), 1, atol=1e-5)

@@ -45,18 +45,21 @@ HEIGHT = 32.0  # px; digits are brought to about this height
 LEAST_HEIGHT = 10.0  # px; smaller writing is not looked for
 FITTING = (20.0, 48.0)  # px; found ones that are usually outside are looked at again
 FAINT = 0.15  # contrast that is shown half as bright as the strongest
+LEVELS = np.linspace(0, 1, 256)  # of contrast
+RAISED = np.rint(255 * (1 + FAINT) * LEVELS / (LEVELS + FAINT)).astype(np.uint8)
 PARTS = (8, 16)  # of a page's longest side that digits may be high
 LETTER = 0.1  # of a digit counts another character, where sizes are compared
 SMALLEST = 32  # where nothing is found otherwise
 MOST = 3_000_000  # px the network is shown at most
 SEEN = 0.3  # probability of a character from which a cell counts
 HALF = 0.5  # probability from which it is thought to be so
+SURELY = 0.85  # and that at least one digit of a page has: an empty one's noise looks like some
 PAPER_AND_INK = (30, 97)  # percentiles of a box: between the strokes, and in their middle
 TILE = 16  # px of what the network is shown
 ROOM = 8  # tiles a side, from which some hold no writing
-EMPTIEST = 20  # percent of a page's tiles at least hold no writing
+EMPTIEST = 5  # percent of a page's tiles at least hold no writing
 CLEARLY = 1.6  # times the grain of the paper: from there it is ink
-TEMPERATURE = 0.55  # fitted on made-up pages of held-out writers: focal loss leaves it too unsure
+TEMPERATURE = 0.8  # fitted on made-up pages of held-out writers
 SAME = 0.45  # intersection over union of two boxes of one character
 WITHIN = 0.65  # of the smaller box that two boxes of one character share
 
@@ -102,40 +105,46 @@ class Finder:
         large, which takes little time. The one at which most is found counts; where the digits
         in it turn out to be much larger or smaller, the page is looked at once more.
         """
-        shown = shown_of(page.contrast)
+        shown = shown_of(page)
         if height is not None:
             return self._at(shown, HEIGHT / height)[0]
-        longest_side = max(shown.shape)
-        heights = [_height_of(page.ink), *(longest_side / part for part in PARTS)]
+        longest_side = max(page.ink.shape)
+        suggested = _height_of(page.ink)
+        heights = [suggested] * (suggested > 0) + [longest_side / part for part in PARTS]
         looks = [self._at(shown, HEIGHT / height) for height in heights]
         found, scale = max(looks, key=lambda look: _written_in(look[0]))
-        if not found:
+        if not found and suggested > 0:
             found, scale = self._at(shown, HEIGHT * SMALLEST / longest_side)
         digits = [f.box.height for f in found if f.digit > HALF]
         usual = float(np.median(digits)) * scale if digits else HEIGHT
         if not FITTING[0] <= usual <= FITTING[1]:
             found, _ = self._at(shown, scale * HEIGHT / usual)
-        return _judged_in_company([f for f in found if not _runs_on(f.box, page.ink)])
+        found = [f for f in found if not _runs_on(f.box, page.ink)]
+        found = _judged_in_company(found, page.ink)
+        if max((f.digit for f in found), default=0) < SURELY:
+            return [f for f in found if f.digit <= HALF]
+        return found
 
     def _at(self, shown: NDArray[np.uint8], scale: float) -> tuple[list[Found], float]:
-        scale = min(scale, HEIGHT / LEAST_HEIGHT, float(np.sqrt(MOST / shown.size)))
-        size = [max(1, round(side * scale)) for side in shown.shape[::-1]]
+        height, width = shown.shape[:2]
+        scale = min(scale, HEIGHT / LEAST_HEIGHT, float(np.sqrt(MOST / (height * width))))
+        size = [max(1, round(side * scale)) for side in (width, height)]
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         seen = np.asarray(cv2.resize(shown, size, interpolation=how), np.uint8)
         found = _characters(self.cells(seen))
-        if min(seen.shape) >= ROOM * TILE:  # in a crop of one digit there is no paper to compare
-            found = _standing_out(found, seen)
-        found = [_scaled(f, 1 / scale, shown.shape) for f in found]
+        if min(seen.shape[:2]) >= ROOM * TILE:  # a crop of one digit has no paper to compare
+            found = _standing_out(found, seen[..., 0])
+        found = [_scaled(f, 1 / scale, (height, width)) for f in found]
         return [f for f in found if f.box.height >= 0.9 * LEAST_HEIGHT], scale
 
     def cells(self, ink: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the network on what `shown_of` gives, uint8 [H, W]: float32 [h, w, CLASSES + 4].
+        """Run the network on what `shown_of` gives, uint8 [H, W, 2]: float32 [h, w, CLASSES + 4].
 
         The probabilities of the classes, then the edges of the box in px of the input.
         """
-        height, width = ink.shape
+        height, width, _ = ink.shape
         rim = [(COARSEST, COARSEST + -side % COARSEST) for side in (height, width)]
-        (out,) = self._session.run(["cells"], {"ink": np.pad(ink, rim)[None]})
+        (out,) = self._session.run(["cells"], {"ink": np.pad(ink, [*rim, (0, 0)])[None]})
         cells = out[0, COARSEST // STRIDE :, COARSEST // STRIDE :]
         cells = cells[: -(-height // STRIDE), : -(-width // STRIDE)]
         logits = cells[..., :CLASSES].reshape(-1, CLASSES) / np.float32(TEMPERATURE)
@@ -143,22 +152,22 @@ class Finder:
         return np.concatenate([flat, cells[..., CLASSES:] * REACH], axis=2)
 
 
-def shown_of(contrast: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """What the network is shown of a page's contrast: uint8 [H, W], ink bright.
+def shown_of(page: Inked) -> NDArray[np.uint8]:
+    """What the network is shown of a page: its contrast and its black, uint8 [H, W, 2].
 
     Faint strokes are raised: a tenth of the paper's light becomes two fifths, so that a pencil
     is seen beside a marker. What is noise the network has learnt itself.
     """
-    raised = contrast * np.float32(255 * (1 + FAINT)) / (contrast + np.float32(FAINT))
-    return np.rint(raised).astype(np.uint8)
+    levels = cv2.convertScaleAbs(cv2.merge([page.contrast, page.black]), alpha=255)
+    return np.asarray(cv2.LUT(levels, RAISED), np.uint8)
 
 
 def _height_of(ink: NDArray[np.float32]) -> float:
-    """How high the writing may be, px: the usual height of pieces that are no frames."""
+    """How high the writing may be, px: the usual height of pieces that are no frames, or 0."""
     _, pieces = pieces_of(without_rules(without_rules(ink).T).T)
     pieces = [p for p in pieces if LEGIBLE <= longest(p.box) < max(ink.shape) / 2]
     if not pieces:
-        return float(max(ink.shape)) / PARTS[0]
+        return 0.0
     return usual_height([p for p in pieces if not sides_cut(p.box, ink.shape)] or pieces)
 
 
@@ -184,7 +193,8 @@ def _characters(cells: NDArray[np.float32]) -> list[Found]:
     off = np.abs(right - left) / (right + left + 1) + np.abs(bottom - top) / (bottom + top + 1)
     order = np.argsort(-(seen[:, :NOTHING].max(axis=1) - 0.2 * off), kind="stable")
     left_over = np.ones(len(order), np.bool_)
-    found = []
+    found: list[Found] = []
+    of_found = np.empty((len(order), 4), np.float32)
     for i in order:
         if not left_over[i]:
             continue
@@ -194,8 +204,11 @@ def _characters(cells: NDArray[np.float32]) -> list[Found]:
         if np.count_nonzero(same) < 2:
             continue
         share = weights[same] / weights[same].sum()
-        classes = share @ seen[same, :CLASSES]
         box = share @ boxes[same]
+        if _same(box, of_found[: len(found)]).any():  # stragglers of a surer one
+            continue
+        of_found[len(found)] = box
+        classes = share @ seen[same, :CLASSES]
         found.append(Found(Box(*(float(v) for v in box)), classes.astype(np.float32)))  # type: ignore[arg-type]
     return found
 
@@ -232,11 +245,11 @@ def _same(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.b
     return np.asarray(alike | (shared > WITHIN * np.minimum(own, areas)), np.bool_)
 
 
-def _judged_in_company(found: list[Found]) -> list[Found]:
+def _judged_in_company(found: list[Found], ink: NDArray[np.float32]) -> list[Found]:
     """Digits and other writing told apart once more, by those beside them."""
     found = [f for f in found if f.character > HALF]
     own = np.array([f.digit / f.character for f in found])
-    judged = in_company([f.box for f in found], own)
+    judged = in_company([f.box for f in found], own, ink)
     return [_with_digit(f, float(p)) for f, p in zip(found, judged, strict=True)]
 
 

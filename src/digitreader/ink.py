@@ -7,7 +7,8 @@ its pixels / 255 exactly, and so does its inverse.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -35,24 +36,44 @@ def working_copy(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class Inked(NamedTuple):
-    """A page's writing, twice: float32 [H, W] in 0–1, ink bright.
+    """A page's writing, three times: float32 [H, W] in 0–1, ink bright.
 
     `ink` is clean: paper is 0 and the strongest writing near 1. `contrast` is how much darker
-    than its paper a pixel is, noise, stains and the faintest pencil included.
+    than its paper a pixel is in the colour in which it is darkest, noise, stains and the
+    faintest pencil included; `black` the same in the colour in which it is brightest: there a
+    form's red boxes hardly show.
     """
 
     ink: NDArray[np.float32]
     contrast: NDArray[np.float32]
+    black: NDArray[np.float32]
 
 
 def inked(pixels: NDArray[np.uint8]) -> Inked:
     """Ink and contrast of a page: uint8 [H, W] or [H, W, 3]."""
-    paper_bright = _paper_bright(pixels)
-    light = _light_of(paper_bright)  # the paper's brightness at each place
-    darker = light - paper_bright
+    pixels = _paper_bright(pixels)
+    darkest = _extreme(pixels, cv2.min).astype(np.float32)
+    light = _light_of(darkest)  # the paper's brightness at each place
+    darker = light - darkest
     contrast = (darker / np.maximum(light, DARKEST)).astype(np.float32, copy=False)
     ink = np.where(darker <= NOISES * _noise(darker), np.float32(0), contrast)
-    return Inked(_full_range(_without_grain(ink)), np.clip(contrast, 0, 1))
+    contrast = np.clip(contrast, 0, 1)
+    black = contrast if pixels.ndim == 2 else _black(_extreme(pixels, cv2.max), light, contrast)
+    return Inked(_full_range(_without_grain(ink)), contrast, black)
+
+
+def _black(
+    brightest: NDArray[np.uint8], light: NDArray[np.float32], contrast: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Contrast in the colour in which a pixel is brightest; never more than in the darkest.
+
+    The paper's tint is taken to be the same everywhere.
+    """
+    some = slice(None, None, 1 + light.size // NOISE_SAMPLE)
+    tint = np.median(brightest.ravel()[some] / np.maximum(light.ravel()[some], 1))
+    light = np.minimum(light * np.float32(tint), 255)
+    black = (light - brightest) / np.maximum(light, DARKEST)
+    return np.asarray(np.clip(black, 0, contrast), np.float32)
 
 
 def ink_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -72,19 +93,18 @@ def _at_most(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _paper_bright(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """One plane with bright paper and dark ink: float32 [H, W] in 0–255.
-
-    Takes the channel in which a pixel is darkest, so ink of any colour shows on white paper;
-    on dark paper the brightest, turned over.
-    """
+def _paper_bright(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The page with bright paper and dark ink: turned over where it is the other way round."""
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    if _ink_is_bright(np.asarray(grey, np.uint8)):
-        pixels = 255 - pixels
+    return 255 - pixels if _ink_is_bright(np.asarray(grey, np.uint8)) else pixels
+
+
+def _extreme(pixels: NDArray[np.uint8], of_two: Callable[..., Any]) -> NDArray[np.uint8]:
+    """The channel in which each pixel is darkest, so ink of any colour shows, or brightest."""
     if pixels.ndim == 2:
-        return pixels.astype(np.float32)
+        return pixels
     red, green, blue = cv2.split(pixels)  # OpenCV's minimum takes a tenth of NumPy's time here
-    return cv2.min(cv2.min(red, green), blue).astype(np.float32)  # [H, W]
+    return np.asarray(of_two(of_two(red, green), blue), np.uint8)  # [H, W]
 
 
 def _ink_is_bright(grey: NDArray[np.uint8]) -> bool:

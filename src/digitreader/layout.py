@@ -9,7 +9,7 @@ import numpy as np
 
 from digitreader.reading import Box
 
-BESIDE = 0.35  # of the lower one's height that two digits of a line share
+BESIDE = 0.5  # of the lower one's height that two digits of a line share
 WIDE = 1.2  # heights; and
 WIDER = 2.5  # times the page's usual gap: there a number ends
 

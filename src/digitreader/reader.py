@@ -29,7 +29,7 @@ Layout = Literal["auto", "single", "page"]
 HALF = 0.5  # probability of a digit from which there is one to be read on a page
 HARDLY = 0.005  # and from which a picture is taken to show the one digit that it should
 WIDEST = 0.6  # of a digit's width its height is at least
-CLASSIFIER = 0.3  # the classifier's share in a digit's label; the finder, which sees the
+CLASSIFIER = 0.22  # the classifier's share in a digit's label; the finder, which sees the
 # surroundings, has the rest
 
 
@@ -148,9 +148,7 @@ class Reader:
         main = main_digit(page.ink)
         if main is None:
             return []
-        if is_glyph(
-            page.ink
-        ):  # the classifier's own form; the finder, less used to it, adds errors
+        if is_glyph(page.ink):  # the classifier's own form, to which the finder adds errors
             return [_Mark(main.box, to_glyph(main.ink), None)]
         found = self._finder.find(page, max(main.box.height, WIDEST * main.box.width))
         if not found:

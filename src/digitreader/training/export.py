@@ -60,16 +60,16 @@ def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
 
 
 def write_finder(network: keras.Model, path: Path, card: dict[str, Any]) -> Path:
-    """Write a float32 page network as ONNX: ink, uint8 [N, H, W], in; cells, [N, h, w, C], out.
+    """Write a float32 page network as ONNX: ink, uint8 [N, H, W, 2], in; cells, [N, h, w, C], out.
 
     Sides are multiples of 16. The file appears under its name only when whole and checked.
 
     Raises:
         ModelError: the file does not do what the network does.
     """
-    ink = keras.Input((None, None), dtype="uint8", name="ink")
-    whole = keras.Model(ink, network(keras.layers.Rescaling(1 / 255)(_Channel()(ink))))
-    page = np.random.default_rng(0).integers(0, 256, (1, 96, 160), np.uint8)
+    ink = keras.Input((None, None, 2), dtype="uint8", name="ink")
+    whole = keras.Model(ink, network(keras.layers.Rescaling(1 / 255)(ink)))
+    page = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 2), np.uint8)
     expected = keras.ops.convert_to_numpy(whole(page))
     _export(whole, path, "cells", card)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
@@ -78,13 +78,6 @@ def write_finder(network: keras.Model, path: Path, card: dict[str, Any]) -> Path
     if difference > PARITY_TOLERANCE:
         raise ModelError(f"{path} does not do what the network does: {difference:.1e} apart")
     return path
-
-
-class _Channel(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
-    """[N, H, W] → [N, H, W, 1], for sides not known before."""
-
-    def call(self, pages: Any) -> Any:
-        return keras.ops.expand_dims(pages, -1)
 
 
 def _export(network: keras.Model, path: Path, output: str, card: dict[str, Any]) -> None:

@@ -15,23 +15,24 @@ BOX_SHARE = 1.0  # of the loss
 
 
 def build(width: float = 1.0) -> keras.Model:
-    """Return an untrained network: ink float32 [N, H, W, 1] in 0–1 → [N, H/4, W/4, CLASSES + 4].
+    """Return an untrained network: ink float32 [N, H, W, 2] in 0–1 → [N, H/4, W/4, CLASSES + 4].
 
-    H and W are multiples of 16. A small U: what is there is decided on the coarse maps, that
-    see some 150 px around, and where on the fine ones.
+    The ink is what `finder.shown_of` gives. H and W are multiples of 16. A small U
+    (Ronneberger et al. 2015): what is there is decided on the coarse maps, that see some
+    200 px around, and where on the fine ones.
     """
 
     def wide(filters: int) -> int:
         return max(8, 8 * round(filters * width / 8))
 
-    ink = keras.Input((None, None, 1), name="ink")
+    ink = keras.Input((None, None, 2), name="ink")
     x = _conv(ink, wide(16), kernel=5, strides=2)  # [N, H/2, W/2, 16]
     x = _conv(x, wide(32))
-    quarter = _conv(_conv(layers.MaxPooling2D()(x), wide(48)), wide(48))  # [N, H/4, W/4, 48]
-    eighth = _conv(_conv(layers.MaxPooling2D()(quarter), wide(96)), wide(96))
-    x = _conv(_conv(layers.MaxPooling2D()(eighth), wide(128)), wide(128))  # [N, H/16, …]
-    x = _conv(_raised(x, eighth, wide(96)), wide(96))
-    x = _conv(_conv(_raised(x, quarter, wide(64)), wide(64)), wide(64))  # [N, H/4, W/4, 64]
+    quarter = _residual(_conv(layers.MaxPooling2D()(x), wide(48)))  # [N, H/4, W/4, 48]
+    eighth = _residual(_residual(_conv(layers.MaxPooling2D()(quarter), wide(96))))
+    x = _residual(_conv(layers.MaxPooling2D()(eighth), wide(128)))  # [N, H/16, W/16, 128]
+    x = _residual(_residual(_raised(x, eighth, wide(96))))
+    x = _residual(_residual(_raised(x, quarter, wide(48))))  # [N, H/4, W/4, 48]
     classes = layers.Conv2D(CLASSES, 1, dtype="float32", name="classes")(x)
     edges = layers.Conv2D(4, 1, dtype="float32", activation="softplus", name="edges")(x)
     return keras.Model(ink, layers.Concatenate(dtype="float32")([classes, edges]), name="finder")
@@ -64,6 +65,11 @@ def _area(edges: Tensor) -> Tensor:
 def _conv(x: Tensor, filters: int, kernel: int = 3, strides: int = 1) -> Tensor:
     x = layers.Conv2D(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
     return layers.ReLU()(layers.BatchNormalization()(x))
+
+
+def _residual(x: Tensor) -> Tensor:
+    """A convolution that adds to what it is given (He et al. 2016)."""
+    return layers.Add()([x, _conv(x, x.shape[-1])])
 
 
 def _raised(x: Tensor, finer: Tensor, filters: int) -> Tensor:

@@ -127,7 +127,7 @@ def _steps(
     """Train step by step; yield the loss, averaged over a row's steps."""
     losses: list[float] = []
     for step, (ink, truth) in enumerate(seen, start + 1):
-        loss: Any = network.train_on_batch(ink[..., None] / np.float32(255), truth)
+        loss: Any = network.train_on_batch(ink / np.float32(255), truth)
         losses.append(float(loss))
         late = float(np.mean(losses[-ROW:]))
         if step % ROW == 0:

@@ -23,6 +23,7 @@ from digitreader.training.augment import Warp, flagged
 from digitreader.training.datasets import Split
 
 HEIGHT = 64  # px; digits are drawn this high, a page's hardly ever are
+DRAWN = 10_000  # characters of all fonts that are kept, some 5 KB each
 FONT_SUFFIXES = (".ttf", ".otf", ".woff", ".woff2")
 FLAGGED = 0.4  # share of the ones; few of MNIST's writers gave them a flag, many do
 BENT = Warp(rotation=4, shear=0.05, stretch=0.15, elastic=0.5)
@@ -92,11 +93,12 @@ class FontHand:
         above = (self._line - np.array([top, bottom])) / self._height
         return Shape(ink if self.printed else _bent(ink, rng), float(above[0]), float(above[1]))
 
+    @lru_cache(maxsize=DRAWN)  # noqa: B019 (hands live as long as the program)
     def _place(self, character: str) -> tuple[int, int]:
         _, top, _, bottom = self._font().getbbox(character)
         return round(top), round(bottom)
 
-    @lru_cache(maxsize=128)  # noqa: B019 (hands live as long as the program)
+    @lru_cache(maxsize=DRAWN)  # noqa: B019
     def _mask(self, character: str) -> NDArray[np.uint8]:
         left, top, right, bottom = (round(v) for v in self._font().getbbox(character))
         picture = Image.new("L", (max(1, right - left), max(1, bottom - top)))

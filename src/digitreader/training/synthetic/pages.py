@@ -16,11 +16,16 @@ from numpy.typing import NDArray
 
 from digitreader.reading import Box
 from digitreader.training.synthetic import papers
+from digitreader.training.synthetic.drawings import figure, scribble, underline
 from digitreader.training.synthetic.hands import Hand, Hands
 from digitreader.training.synthetic.pens import BLACK, RED, Colour, Pen, Slope, some_pen
 from digitreader.training.synthetic.sheet import OTHER, Sheet, Style, Written
+from digitreader.training.synthetic.texts import some_letter, some_number, some_word
 
-LETTERS = "eeeetttaaaooiinnssrrhhllddcumfpgwybvkxjqz"
+FRAMES: tuple[Colour, ...] = (  # a form's own colours
+    BLACK, BLACK, (0.5, 0.5, 0.5), RED, (0.95, 0.15, 0.15), (0.9, 0.4, 0.4), (0.95, 0.6, 0.3),
+    (0.3, 0.6, 0.35), (0.4, 0.6, 0.9), (0.2, 0.3, 0.75),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,29 +69,6 @@ def synthetic_page(
     KINDS[kind][1](sheet, hands, size)
     pixels = papers.photographed(papers.lit(sheet.left, rng), size, rng)
     return SyntheticPage(pixels, kind, tuple(sheet.written), lines_of(sheet.written))
-
-
-# --- what numbers look like ---------------------------------------------------------------------
-
-
-def some_number(rng: np.random.Generator) -> str:
-    """Draw a number as people write them: plain, a date, a telephone number, an amount, a code."""
-    forms = ("#" * int(rng.integers(1, 9)), "#" * int(rng.integers(1, 5)), "##", "#####",
-             "##.##.####", "##/##/##", "####-##-##", "+## (###) ###-####", "### ## ##", "##:##",
-             "#,###.##", "$ ###.##", "##.", "###,-", "####/##", "##%", "#.",
-             "#####-####")  # fmt: skip
-    form = forms[rng.integers(len(forms))]
-    return "".join(str(rng.integers(10)) if c == "#" else c for c in form)
-
-
-def some_word(rng: np.random.Generator) -> str:
-    """Draw a word of letters; few hold digits, which belong to the word."""
-    word = "".join(LETTERS[rng.integers(len(LETTERS))] for _ in range(rng.integers(1, 10)))
-    style = rng.random()
-    word = word.upper() if style < 0.3 else word.capitalize() if style < 0.6 else word
-    if rng.random() < 0.2:
-        word += ("", "-", " -", "- ")[rng.integers(4)] + str(rng.integers(1, 1000))
-    return word + ("", ":", ".", ",")[rng.choice(4, p=(0.6, 0.15, 0.15, 0.1))]
 
 
 # --- how a line is written ----------------------------------------------------------------------
@@ -170,22 +152,22 @@ def _labelled(sheet: Sheet, hands: Hands, size: float) -> None:
         if rng.random() < 0.7:
             box = sheet.write(some_number(rng), x + size * rng.uniform(0.3, 1.5), base, style)
             if box is not None and rng.random() < 0.15:
-                _underline(sheet, box, style.pen.colour)
+                underline(sheet, box, style.pen.colour)
         base += size * rng.uniform(1.4, 2.2)
 
 
 def _form(sheet: Sheet, hands: Hands, size: float) -> None:
     """Fields of boxes, one digit in each, with words around them."""
     rng = sheet.rng
-    colour: Colour = ((0.9, 0.3, 0.3), RED, BLACK, (0.5, 0.5, 0.5), (0.4, 0.6, 0.9))[
-        rng.integers(5)
-    ]
+    colour = FRAMES[rng.integers(len(FRAMES))]
     style = _style(sheet, hands, size)
     words = _words(sheet, hands, size * rng.uniform(0.5, 1.1))
     if rng.random() < 0.4:
         rim = int(size * rng.uniform(0.1, 0.3))
         outer = Box(rim, rim, sheet.width - 2 * rim, sheet.height - 2 * rim)
         sheet.rectangle(outer, BLACK, size * rng.uniform(0.03, 0.15), 0.05 * size)
+    for _ in range(rng.integers(0, 3) if rng.random() < 0.25 else 0):
+        figure(sheet, size)
     base = size * rng.uniform(1.6, 2.4)
     while base < sheet.height - 0.7 * size:
         x = sheet.width * rng.uniform(0.05, 0.3)
@@ -196,7 +178,7 @@ def _form(sheet: Sheet, hands: Hands, size: float) -> None:
                 break
             x = box.right + 0.7 * size
             if rng.random() < 0.2:
-                _underline(sheet, box, words.pen.colour)
+                underline(sheet, box, words.pen.colour)
         if rng.random() < 0.8:
             _field(sheet, style, x, base, colour)
         base += size * rng.uniform(2.0, 3.0)
@@ -311,42 +293,22 @@ def _apart(sheet: Sheet, hands: Hands, size: float) -> None:
     for y in np.arange(step, sheet.height - 0.3 * size, step):
         for x in np.arange(0.2 * size, sheet.width - size, step):
             if rng.random() < chance:
-                character = _letter(words.other, rng)
+                character = some_letter(words.other, rng)
                 sheet.write(character, x, y, words)
             elif rng.random() < chance:
                 sheet.write(str(rng.integers(10)), x, y, style)
 
 
-def _letter(hand: Hand, rng: np.random.Generator) -> str:
-    """Draw a letter or sign that does not look like a digit by itself."""
-    known = [c for c in hand.characters if c not in "0123456789OoDQlIiZzSsbBgq|.,-'\"_^~:;!"]
-    return known[rng.integers(len(known))] if known else " "
-
-
 def _scribbles(sheet: Sheet, hands: Hands, size: float) -> None:
-    """Lines, loops, ticks, arrows and blots; now and then a number among them."""
+    """Lines, loops, ticks, figures and blots; now and then a number among them."""
     rng = sheet.rng
     for _ in range(rng.integers(1, 9)):
-        pen = some_pen(rng)
-        start = rng.uniform(0, (sheet.width, sheet.height))
-        steps = rng.normal(0, size * rng.uniform(0.2, 1.5), (rng.integers(1, 9), 2))
-        path = np.concatenate([start[None], start + np.cumsum(steps, axis=0)])
-        if rng.random() < 0.5:
-            path = _rounded(path)
-        sheet.stroke([(float(x), float(y)) for x, y in path], pen.colour,
-                     size * rng.uniform(0.03, 0.2))  # fmt: skip
+        draw = figure if rng.random() < 0.3 else scribble
+        draw(sheet, size)
     if rng.random() < 0.4:
         style = _style(sheet, hands, size)
         place = rng.uniform(0.05, 0.5) * sheet.width, rng.uniform(0.3, 0.9) * sheet.height
         sheet.write(some_number(rng), *place, style)
-
-
-def _rounded(path: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same path with its corners cut three times (Chaikin 1974): [N, 2] → [M, 2]."""
-    for _ in range(3):
-        a, b = path[:-1], path[1:]
-        path = np.stack([0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b], 1).reshape(-1, 2)
-    return path
 
 
 def _blank(sheet: Sheet, hands: Hands, size: float) -> None:
@@ -356,14 +318,6 @@ def _blank(sheet: Sheet, hands: Hands, size: float) -> None:
     for _ in range(rng.integers(0, 6)):
         x, y = rng.uniform(0, (sheet.width, sheet.height))
         sheet.stroke([(x, y), (x + 1, y)], BLACK, size * rng.uniform(0.02, 0.15))
-
-
-def _underline(sheet: Sheet, box: Box, colour: Colour) -> None:
-    rng = sheet.rng
-    below = box.bottom + rng.uniform(0.0, 0.15) * box.height
-    rise = rng.uniform(-0.03, 0.03) * box.width
-    sheet.stroke([(box.x - 4, below), (box.right + 4, below + rise)], colour,
-                 box.height * rng.uniform(0.03, 0.1))  # fmt: skip
 
 
 Compose = Callable[[Sheet, Hands, float], None]

@@ -19,9 +19,10 @@ def rules(shape: tuple[int, int], spacing: float, rng: np.random.Generator) -> P
     kind = rng.choice(("none", "lines", "squares"), p=(0.6, 0.28, 0.12))
     if kind == "none":
         return left
-    colour = RULE_COLOURS[rng.integers(len(RULE_COLOURS))]
+    strength = rng.uniform(0.4, 1)
+    colour = tuple(1 - strength * (1 - np.array(RULE_COLOURS[rng.integers(len(RULE_COLOURS))])))
     step = max(6.0, spacing * rng.uniform(0.9, 1.8) / (2 if kind == "squares" else 1))
-    thick = int(rng.integers(1, max(2, round(spacing / 14)) + 1))
+    thick = int(rng.integers(1, max(1, round(spacing / 24)) + 1))
     rise = rng.uniform(-0.02, 0.02)  # the sheet is hardly ever quite straight
     for y in np.arange(rng.uniform(0, step), height + abs(rise) * width, step):
         _line(left, (0, y), (width, y + rise * width), colour, thick)
@@ -46,6 +47,8 @@ def lit(inked: Page, rng: np.random.Generator) -> Page:
     if rng.random() < 0.35:
         light *= _shadow(shape, rng)
     light *= 1 + _texture(shape, rng)
+    if rng.random() < 0.12:
+        light *= _creases(shape, rng)
     page = inked * paper * light[..., None]
     return _on_table(page, rng) if rng.random() < 0.2 else page
 
@@ -96,6 +99,18 @@ def _texture(shape: tuple[int, int], rng: np.random.Generator) -> Light:
     return np.asarray(blurred + coarse * rng.uniform(0, 0.02), np.float32)
 
 
+def _creases(shape: tuple[int, ...], rng: np.random.Generator) -> Light:
+    """Where the sheet was folded: soft straight lines, darker or lighter."""
+    left = np.zeros(shape, np.float32)
+    sides = np.array(shape[::-1])
+    for _ in range(rng.integers(1, 4)):
+        a, b = rng.uniform(-0.2, 1.2, (2, 2)) * sides
+        cv2.line(left, np.rint(a).astype(int), np.rint(b).astype(int), rng.uniform(-0.6, 1),
+                 int(rng.integers(1, 5)), cv2.LINE_AA)  # fmt: skip
+    soft = cv2.GaussianBlur(left, (0, 0), rng.uniform(0.6, 4))
+    return np.asarray(1 - rng.uniform(0.03, 0.35) * soft, np.float32)
+
+
 def _on_table(page: Page, rng: np.random.Generator) -> Page:
     """The sheet ends inside the picture: beyond one or two of its edges is something darker."""
     height, width = page.shape[:2]
@@ -105,7 +120,8 @@ def _on_table(page: Page, rng: np.random.Generator) -> Page:
     points = np.rint(corners * (width, height)).astype(np.int32)
     cv2.fillConvexPoly(sheet, points, 1.0, cv2.LINE_AA)
     table = rng.uniform(0.0, 0.5, 3).astype(np.float32) * rng.uniform(0.3, 1)
-    return page * sheet[..., None] + table * (1 - sheet[..., None])
+    wood = table * (1 + np.float32(rng.uniform(0, 8)) * _texture((height, width), rng))[..., None]
+    return np.asarray(page * sheet[..., None] + wood * (1 - sheet[..., None]), np.float32)
 
 
 def _line(

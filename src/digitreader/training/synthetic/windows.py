@@ -25,7 +25,8 @@ BOUNDS = Range(side=(160, 512), digit=(20.0, 50.0))
 CENTRAL = 0.3  # of a box's sides, from its centre: there a cell must say what it sees
 UNDECIDED = 0.45  # and from there to here, near the edge, it may say what it likes
 FAINTEST = 30  # of 255, by which a character's ink must be brighter than the paper in its box
-CROPS = 0.2  # of the pages are cut down to one digit and its surroundings
+CROPS = 0.2  # of the pages are cut down to one character and its surroundings
+ANYTHING = 0.2  # of these to any character, the others to a digit
 VISIBLE = 0.5  # of a character's box; with less in a crop it is nothing
 CHANNELS = CLASSES + 5  # the class of a cell, its weight, and its box
 
@@ -36,9 +37,9 @@ MakeHands = Callable[[], Hands]
 def batches(  # noqa: PLR0913, PLR0917 (what a batch follows from)
     make_hands: MakeHands, seed: int, start: int, stop: int, size: int, workers: int
 ) -> Iterator[tuple[NDArray[np.uint8], Truth]]:
-    """Yield uint8 [size, SIDE, SIDE], ink bright, and their truths; batch i is always the same.
+    """Yield uint8 [size, SIDE, SIDE, 2], as `shown_of` gives them, and their truths.
 
-    Pages are written by other processes while the network trains.
+    Batch i is always the same. Pages are written by other processes while the network trains.
     """
     context = get_context("spawn")  # a fork of a process that trains may hang
     with ProcessPoolExecutor(workers, context, _begin, (make_hands,)) as pool:
@@ -63,36 +64,38 @@ def _batch(seed: int, number: int, size: int) -> tuple[NDArray[np.uint8], Truth]
 
 
 def batch(hands: Hands, rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8], Truth]:
-    """Cut windows from as many pages as it takes: [size, SIDE, SIDE] and [size, h, w, C]."""
+    """Cut windows from as many pages as it takes: [size, SIDE, SIDE, 2] and [size, h, w, C]."""
     inks: list[NDArray[np.uint8]] = []
     truths: list[Truth] = []
     while len(inks) < size:
         page = synthetic_page(hands, rng, bounds=BOUNDS)
         if page.digits and rng.random() < CROPS:
-            page = _crop(page, rng)
-        ink = shown_of(inked(page.pixels).contrast)
-        for _ in range(min(WINDOWS, 1 + ink.size // SIDE**2)):
-            top, left = _place(ink.shape, page.written, rng)
+            page = _crop(page, page.written if rng.random() < ANYTHING else page.digits, rng)
+        ink = shown_of(inked(page.pixels))
+        for _ in range(min(WINDOWS, 1 + ink[..., 0].size // SIDE**2)):
+            top, left = _place(ink.shape[:2], page.written, rng)
             window = _cut(ink, top, left)
             inks.append(window)
-            truths.append(truth(window, page.written, top, left))
+            truths.append(truth(window[..., 0], page.written, top, left))
     return np.stack(inks[:size]), np.stack(truths[:size])
 
 
-def _crop(page: SyntheticPage, rng: np.random.Generator) -> SyntheticPage:
-    """Cut one digit out with what stands around it, as crops of single digits come."""
-    box = page.digits[rng.integers(len(page.digits))].box
+def _crop(
+    page: SyntheticPage, marks: tuple[Written, ...], rng: np.random.Generator
+) -> SyntheticPage:
+    """Cut one of some marks out with what stands around it, as crops of single digits come."""
+    box = marks[rng.integers(len(marks))].box
     side = max(box.width, box.height) * rng.uniform(1.05, 2.5)
     shift = rng.uniform(-0.1, 0.1, 2) * side
     left = int(max(0, box.x + box.width / 2 - side / 2 + shift[0]))
     top = int(max(0, box.y + box.height / 2 - side / 2 + shift[1]))
     pixels = page.pixels[top : top + int(side), left : left + int(side)]
-    marks = [
+    moved = [
         replace(mark, box=Box(mark.box.x - left, mark.box.y - top, *mark.box[2:]))
         for mark in page.written
     ]
     height, width = pixels.shape[:2]
-    visible = [m for m in marks if _part_within(m.box, width, height) > VISIBLE]
+    visible = [m for m in moved if _part_within(m.box, width, height) > VISIBLE]
     return SyntheticPage(pixels, page.kind, tuple(visible), ())
 
 
@@ -123,17 +126,16 @@ def truth(window: NDArray[np.uint8], written: tuple[Written, ...], top: int, lef
         wide, high = max(mark.box.width, 4 * STRIDE), max(mark.box.height, 4 * STRIDE)
         across = np.abs(centres - (x + right) / 2) / wide
         down = np.abs(centres - (y + bottom) / 2) / high
-        away = np.maximum(across[None, :], down[:, None])  # [cells, cells]
-        weight[(away < UNDECIDED) & (label == NOTHING)] = 0
-        own = (away < CENTRAL) & (away < nearest)
-        nearest[own] = away[own]
-        label[own] = OTHER_WRITING if mark.label == OTHER else int(mark.label)
-        seen = window[max(y, 0) : bottom, max(x, 0) : right]
-        weight[own] = _stands_out(seen)
-        edges = np.stack(np.broadcast_arrays(
-            centres[None, :] - x, centres[:, None] - y, right - centres[None, :],
-            bottom - centres[:, None]), axis=2)  # fmt: skip
-        box[own] = edges[own]
+        near = np.ix_(np.flatnonzero(down < UNDECIDED), np.flatnonzero(across < UNDECIDED))
+        away = np.maximum(across[near[1]], down[near[0]])  # [n, m], in heights and widths
+        weight[near] = np.where(label[near] == NOTHING, 0, weight[near])
+        rows, columns = np.nonzero((away < CENTRAL) & (away < nearest[near]))
+        rows, columns = near[0][rows, 0], near[1][0, columns]
+        nearest[rows, columns] = np.maximum(across[columns], down[rows])
+        label[rows, columns] = OTHER_WRITING if mark.label == OTHER else int(mark.label)
+        weight[rows, columns] = _stands_out(window[max(y, 0) : bottom, max(x, 0) : right])
+        across, down = centres[columns], centres[rows]
+        box[rows, columns] = np.stack([across - x, down - y, right - across, bottom - down], 1)
     one_hot = np.eye(CLASSES, dtype=np.float32)[label]  # [cells, cells, CLASSES]
     return np.concatenate([one_hot, weight[..., None], box], axis=2)
 
@@ -159,5 +161,5 @@ def _place(
 
 def _cut(ink: NDArray[np.uint8], top: int, left: int) -> NDArray[np.uint8]:
     window = ink[top : top + SIDE, left : left + SIDE]
-    missing = [(0, SIDE - length) for length in window.shape]
-    return np.pad(window, missing)  # [SIDE, SIDE]
+    missing = [(0, SIDE - length) for length in window.shape[:2]]
+    return np.pad(window, [*missing, (0, 0)])  # [SIDE, SIDE, 2]
