@@ -98,7 +98,7 @@ class Thresholded:
     def __call__(self, pixels: Pixels) -> ink_stage.Inked:
         """Ink of a page: uint8 [H, W] or [H, W, 3]; the finder is shown the same."""
         bright = ink_stage._paper_bright(pixels)  # only what follows is compared
-        plane = ink_stage._extreme(bright, cv2.min).astype(np.float32)
+        plane = ink_stage._extremes(bright)[0].astype(np.float32)
         mask = self.threshold(plane, self.window, self.k).astype(np.uint8)
         ink = mask.astype(np.float32)
         if self.grey:

@@ -103,7 +103,8 @@ class Finder:
         `height` says how high a digit is, in px. Where it is None, the page is looked at in a few
         sizes: at the one that the pieces of its ink suggest, and at two at which digits are
         large, which takes little time. The one at which most is found counts; where the digits
-        in it turn out to be much larger or smaller, the page is looked at once more.
+        in it turn out to be much larger or smaller, the page is looked at once more. Where none
+        of its digits is sure, it holds none.
         """
         shown = shown_of(page)
         if height is not None:

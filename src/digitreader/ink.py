@@ -7,8 +7,7 @@ its pixels / 255 exactly, and so does its inverse.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -52,13 +51,14 @@ class Inked(NamedTuple):
 def inked(pixels: NDArray[np.uint8]) -> Inked:
     """Ink and contrast of a page: uint8 [H, W] or [H, W, 3]."""
     pixels = _paper_bright(pixels)
-    darkest = _extreme(pixels, cv2.min).astype(np.float32)
+    dark, bright = _extremes(pixels)
+    darkest = dark.astype(np.float32)
     light = _light_of(darkest)  # the paper's brightness at each place
     darker = light - darkest
     contrast = (darker / np.maximum(light, DARKEST)).astype(np.float32, copy=False)
     ink = np.where(darker <= NOISES * _noise(darker), np.float32(0), contrast)
     contrast = np.clip(contrast, 0, 1)
-    black = contrast if pixels.ndim == 2 else _black(_extreme(pixels, cv2.max), light, contrast)
+    black = contrast if pixels.ndim == 2 else _black(bright, light, contrast)
     return Inked(_full_range(_without_grain(ink)), contrast, black)
 
 
@@ -99,12 +99,16 @@ def _paper_bright(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return 255 - pixels if _ink_is_bright(np.asarray(grey, np.uint8)) else pixels
 
 
-def _extreme(pixels: NDArray[np.uint8], of_two: Callable[..., Any]) -> NDArray[np.uint8]:
-    """The channel in which each pixel is darkest, so ink of any colour shows, or brightest."""
+def _extremes(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Each pixel in the channel in which it is darkest, so ink of any colour shows, and brightest.
+
+    uint8 [H, W] both.
+    """
     if pixels.ndim == 2:
-        return pixels
+        return pixels, pixels
     red, green, blue = cv2.split(pixels)  # OpenCV's minimum takes a tenth of NumPy's time here
-    return np.asarray(of_two(of_two(red, green), blue), np.uint8)  # [H, W]
+    dark, bright = cv2.min(cv2.min(red, green), blue), cv2.max(cv2.max(red, green), blue)
+    return np.asarray(dark, np.uint8), np.asarray(bright, np.uint8)
 
 
 def _ink_is_bright(grey: NDArray[np.uint8]) -> bool:

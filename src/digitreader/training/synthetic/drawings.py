@@ -9,7 +9,7 @@ from digitreader.reading import Box
 from digitreader.training.synthetic.pens import Colour, some_pen
 from digitreader.training.synthetic.sheet import Sheet
 
-Path = NDArray[np.float64]  # [N, 2] as x, y in px
+Points = NDArray[np.float64]  # [N, 2] as x, y in px
 
 
 def scribble(sheet: Sheet, size: float) -> None:
@@ -47,12 +47,12 @@ def underline(sheet: Sheet, box: Box, colour: Colour) -> None:
                  box.height * rng.uniform(0.03, 0.1))  # fmt: skip
 
 
-def _draw(sheet: Sheet, path: Path, size: float) -> None:
+def _draw(sheet: Sheet, path: Points, size: float) -> None:
     points = [(float(x), float(y)) for x, y in path]
     sheet.stroke(points, some_pen(sheet.rng).colour, size * sheet.rng.uniform(0.03, 0.2))
 
 
-def _rounded(path: Path) -> Path:
+def _rounded(path: Points) -> Points:
     """The same path with its corners cut three times (Chaikin 1974): [N, 2] → [M, 2]."""
     for _ in range(3):
         a, b = path[:-1], path[1:]
