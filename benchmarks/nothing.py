@@ -52,7 +52,7 @@ def empty_papers(data: Path, held_out: bool) -> Pictures:
 def creases(shape: tuple[int, int], rng: Random) -> papers.Light:
     """Folds: on either side the sheet is lit differently, and between runs a dark or bright line.
 
-    float32 [H, W], about 1.
+    float32 [H, W], about 1. On purpose not the folds that the finder is trained on.
     """
     height, width = shape
     rows, columns = np.indices(shape, np.float32)

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.finder import Finder, Found
+from digitreader.finder import HALF, Finder, Found
 from digitreader.glyphs import to_glyph
 from digitreader.ink import Inked, inked
 from digitreader.marks import marks_of
 from digitreader.outputs import annotated
-from digitreader.reader import HALF, Reader
+from digitreader.reader import Reader
 from digitreader.training.synthetic.pages import Range, SyntheticPage, synthetic_page
 from digitreader.training.synthetic.writers import writers
 

@@ -19,7 +19,7 @@ from digitreader.training.synthetic import papers, windows
 from digitreader.training.synthetic.cut import cut_glyphs
 from digitreader.training.synthetic.drawings import figure, scribble, underline
 from digitreader.training.synthetic.folder import write_pages
-from digitreader.training.synthetic.hands import HEIGHT, Hands, stroke_hands
+from digitreader.training.synthetic.hands import HEIGHT, Hands, invented_hand, stroke_hands
 from digitreader.training.synthetic.pages import (
     KINDS,
     Range,
@@ -130,6 +130,41 @@ def test_only_words_go_on_with_digits() -> None:
     assert 0.1 < len(numbered) / len(words) < 0.3
     assert any("-" in word for word in numbered)
     assert all(sum(c.isalpha() for c in word) >= 3 for word in numbered)
+
+
+def test_every_word_has_a_letter_that_no_digit_looks_like() -> None:
+    rng = np.random.default_rng(0)
+    words = [some_word(rng, longest) for longest in (1, 2, 4) for _ in range(300)]
+    assert all(any(c.isalpha() and c not in "OoDQlIiZzSsbBgqG" for c in word) for word in words)
+    assert max(sum(c.isalnum() for c in word) for word in words) == 4
+
+
+def test_some_digits_are_much_larger_or_smaller_than_the_others(hands: Hands) -> None:
+    def heights(outsized: float) -> list[int]:
+        sheet = _sheet()
+        for base in (80, 140):
+            sheet.write("5" * 12, 10, base, _style(hands, outsized=outsized))
+        return [w.box.height for w in sheet.written]
+
+    assert np.ptp(heights(0.0)) <= 6
+    assert np.ptp(heights(0.5)) > 12
+
+
+def test_letters_that_nobody_writes_are_strokes_of_their_own() -> None:
+    hand = invented_hand(np.random.default_rng(0))
+    assert hand.characters.isalpha()
+    rng = np.random.default_rng(0)
+    inks = [hand.draw(character, rng).ink for character in hand.characters]
+    assert min((ink > 0.5).mean() for ink in inks) > 0.01
+    assert len({ink.shape for ink in inks}) > 20
+
+
+def test_an_area_is_filled_and_no_more() -> None:
+    sheet = _sheet(40, 60)
+    sheet.fill(Box(-5, 10, 20, 100), (0.5, 0.6, 0.7))
+    assert np.allclose(sheet.left[10:, :15], (0.5, 0.6, 0.7))
+    assert (sheet.left[:10] == 1).all()
+    assert (sheet.left[:, 15:] == 1).all()
 
 
 def test_single_letters_look_like_no_digit(hands: Hands) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier
 from digitreader.errors import SourceError
-from digitreader.finder import DIGITS, Finder, Found
+from digitreader.finder import DIGITS, HALF, Finder, Found
 from digitreader.glyphs import SIDE, is_glyph, to_glyph
 from digitreader.ink import Inked, inked, working_copy
 from digitreader.layout import in_lines, on_page
@@ -26,7 +26,6 @@ from digitreader.sources import Page, Source, name_of, open_pages
 
 Layout = Literal["auto", "single", "page"]
 
-HALF = 0.5  # probability of a digit from which there is one to be read on a page
 HARDLY = 0.005  # and from which a picture is taken to show the one digit that it should
 WIDEST = 0.6  # of a digit's width its height is at least
 CLASSIFIER = 0.22  # the classifier's share in a digit's label; the finder, which sees the

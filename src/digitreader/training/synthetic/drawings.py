@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.reading import Box
+from digitreader.training.synthetic.hands import rounded
 from digitreader.training.synthetic.pens import Colour, some_pen
 from digitreader.training.synthetic.sheet import Sheet
 
@@ -18,7 +19,7 @@ def scribble(sheet: Sheet, size: float) -> None:
     start = rng.uniform(0, (sheet.width, sheet.height))
     steps = rng.normal(0, size * rng.uniform(0.2, 1.5), (rng.integers(1, 9), 2))
     path = np.concatenate([start[None], start + np.cumsum(steps, axis=0)])
-    _draw(sheet, _rounded(path) if rng.random() < 0.5 else path, size)
+    _draw(sheet, rounded(path) if rng.random() < 0.5 else path, size)
 
 
 def figure(sheet: Sheet, size: float) -> None:
@@ -50,11 +51,3 @@ def underline(sheet: Sheet, box: Box, colour: Colour) -> None:
 def _draw(sheet: Sheet, path: Points, size: float) -> None:
     points = [(float(x), float(y)) for x, y in path]
     sheet.stroke(points, some_pen(sheet.rng).colour, size * sheet.rng.uniform(0.03, 0.2))
-
-
-def _rounded(path: Points) -> Points:
-    """The same path with its corners cut three times (Chaikin 1974): [N, 2] → [M, 2]."""
-    for _ in range(3):
-        a, b = path[:-1], path[1:]
-        path = np.stack([0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b], 1).reshape(-1, 2)
-    return path

@@ -134,6 +134,30 @@ class StrokeHand:
         return _standing(_bent(_grey(canvas), rng), height - drop, -drop)
 
 
+def invented_hand(rng: np.random.Generator) -> StrokeHand:
+    """Make up the letters of an alphabet that nobody writes: two to four strokes each."""
+    return StrokeHand(
+        {c: [_some_stroke(rng) for _ in range(rng.integers(2, 5))] for c in string.ascii_letters}
+    )
+
+
+def _some_stroke(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A stroke through a square of 100 px, straight, with corners or round: [N, 2]."""
+    points = rng.uniform(0, 100, (rng.integers(2, 5), 2))
+    while np.ptp(points, axis=0).max() < 40:
+        points = rng.uniform(0, 100, points.shape)
+    return (rounded(points) if rng.random() < 0.6 else points).astype(np.float32)
+
+
+def rounded(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same path with its corners cut three times (Chaikin 1974): [N, 2] → [M, 2]."""
+    for _ in range(3):
+        a, b = path[:-1], path[1:]
+        cut = np.stack([0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b], 1).reshape(-1, 2)
+        path = np.concatenate([path[:1], cut, path[-1:]])
+    return path
+
+
 PUNCTUATION = ".,-/:+()$€£%#=*"
 CHARACTERS = string.digits + string.ascii_letters + PUNCTUATION + "&@!?;'\"<>[]{}|\\~^_"
 TALL = string.digits + string.ascii_uppercase + "bdfhkltgjpqy"

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from digitreader.reading import Box
 from digitreader.training.synthetic import papers
 from digitreader.training.synthetic.drawings import figure, scribble, underline
-from digitreader.training.synthetic.hands import Hand, Hands
-from digitreader.training.synthetic.pens import BLACK, RED, Colour, Pen, Slope, some_pen
+from digitreader.training.synthetic.hands import Hands
+from digitreader.training.synthetic.pens import BLACK, RED, Colour, Slope
 from digitreader.training.synthetic.sheet import OTHER, Sheet, Style, Written
+from digitreader.training.synthetic.styles import style_of_numbers, style_of_words
 from digitreader.training.synthetic.texts import some_letter, some_number, some_word
 
 FRAMES: tuple[Colour, ...] = (  # a form's own colours
@@ -71,54 +72,13 @@ def synthetic_page(
     return SyntheticPage(pixels, kind, tuple(sheet.written), lines_of(sheet.written))
 
 
-# --- how a line is written ----------------------------------------------------------------------
-
-
-def _style(sheet: Sheet, hands: Hands, size: float) -> Style:
-    rng = sheet.rng
-    # Twice as many fonts' digits as their share of writers, for their styles are other ones.
-    fonts = [h for h in hands.letters if set("0123456789") <= set(h.characters)]
-    source = fonts if fonts and rng.random() < 0.25 else list(hands.digits)
-    gaps = (rng.uniform(-0.08, 0.02), rng.uniform(0.0, 0.2), rng.uniform(0.2, 0.7))
-    return Style(
-        hand=_one(source, rng),
-        other=_one(list(hands.letters), rng),
-        pen=some_pen(rng),
-        height=size,
-        gap=float(gaps[rng.choice(3, p=(0.3, 0.45, 0.25))]),
-        unsteady=float(rng.uniform(0, 0.09)),
-        slope=Slope(float(rng.normal(0.05, 0.18)), float(rng.normal(0, 0.04))),
-    )
-
-
-def _print(sheet: Sheet, hands: Hands, size: float) -> Style:
-    hand = _one(list(hands.print), sheet.rng)
-    strength = float(sheet.rng.uniform(0.4, 1))
-    pen = Pen(BLACK, strength, edge=0.5)
-    return Style(hand, hand, pen, size, gap=0.1, unsteady=0.0, read=False)
-
-
-def _words(sheet: Sheet, hands: Hands, size: float, *, printed: bool | None = None) -> Style:
-    """How what is not to be read is written: by hand or in print."""
-    rng = sheet.rng
-    if (rng.random() < 0.5) if printed is None else printed:
-        return _print(sheet, hands, size)
-    style = _style(sheet, hands, size)
-    other = _one(list(hands.letters), rng)
-    return replace(style, hand=other, other=other, gap=max(0.05, style.gap), read=False)
-
-
-def _one(hands: list[Hand], rng: np.random.Generator) -> Hand:
-    return hands[rng.integers(len(hands))]
-
-
 # --- kinds of pages -----------------------------------------------------------------------------
 
 
 def _numbers(sheet: Sheet, hands: Hands, size: float) -> None:
     """Rows of numbers, each at its own place."""
     rng = sheet.rng
-    style = _style(sheet, hands, size)
+    style = style_of_numbers(sheet, hands, size)
     base = size * rng.uniform(1.1, 2)
     margin = rng.uniform(0.02, 0.3) * sheet.width
     while base < sheet.height - 0.3 * size:
@@ -132,14 +92,14 @@ def _numbers(sheet: Sheet, hands: Hands, size: float) -> None:
         if rng.random() < 0.1:
             return
         if rng.random() < 0.15:
-            style = _style(sheet, hands, size * rng.uniform(0.8, 1.2))
+            style = style_of_numbers(sheet, hands, size * rng.uniform(0.8, 1.2))
 
 
 def _labelled(sheet: Sheet, hands: Hands, size: float) -> None:
     """Words with numbers beside or below them, as on envelopes and receipts."""
     rng = sheet.rng
-    style = _style(sheet, hands, size)
-    words = _words(sheet, hands, size * rng.uniform(0.6, 1.1))
+    style = style_of_numbers(sheet, hands, size)
+    words = style_of_words(sheet, hands, size * rng.uniform(0.6, 1.1))
     if rng.random() < 0.4 and not words.read:
         style = replace(style, pen=words.pen)
     base = size * rng.uniform(1.2, 2)
@@ -160,12 +120,17 @@ def _form(sheet: Sheet, hands: Hands, size: float) -> None:
     """Fields of boxes, one digit in each, with words around them."""
     rng = sheet.rng
     colour = FRAMES[rng.integers(len(FRAMES))]
-    style = _style(sheet, hands, size)
-    words = _words(sheet, hands, size * rng.uniform(0.5, 1.1))
+    style = style_of_numbers(sheet, hands, size)
+    words = style_of_words(sheet, hands, size * rng.uniform(0.5, 1.1))
     if rng.random() < 0.4:
         rim = int(size * rng.uniform(0.1, 0.3))
         outer = Box(rim, rim, sheet.width - 2 * rim, sheet.height - 2 * rim)
         sheet.rectangle(outer, BLACK, size * rng.uniform(0.03, 0.15), 0.05 * size)
+    shade = float(rng.uniform(0.7, 0.95)) + rng.uniform(-0.05, 0.05, 3)
+    shaded = str(rng.choice(("nothing", "cells", "form"), p=(0.7, 0.15, 0.15)))
+    if shaded == "form":
+        sheet.left *= shade.astype(np.float32)
+    cell = {"nothing": None, "cells": shade, "form": np.ones(3)}[shaded]
     for _ in range(rng.integers(0, 3) if rng.random() < 0.25 else 0):
         figure(sheet, size)
     base = size * rng.uniform(1.6, 2.4)
@@ -180,22 +145,33 @@ def _form(sheet: Sheet, hands: Hands, size: float) -> None:
             if rng.random() < 0.2:
                 underline(sheet, box, words.pen.colour)
         if rng.random() < 0.8:
-            _field(sheet, style, x, base, colour)
+            _field(sheet, style, (x, base), colour, cell)
         base += size * rng.uniform(2.0, 3.0)
 
 
-def _field(sheet: Sheet, style: Style, x: float, base: float, colour: Colour) -> None:
-    """One row of boxes, joined or apart, or open at the top as a comb."""
+def _field(
+    sheet: Sheet,
+    style: Style,
+    start: tuple[float, float],
+    colour: Colour,
+    cell: NDArray[np.float64] | None,
+) -> None:
+    """One row of boxes, joined or apart, or open at the top as a comb; a cell may be filled."""
     rng, size = sheet.rng, style.height
+    x, base = start
     wide, high = size * rng.uniform(0.85, 1.5), size * rng.uniform(1.15, 1.8)
     apart = size * rng.uniform(0.1, 0.4) if rng.random() < 0.3 else 0.0
     cells = min(int(rng.integers(1, 11)), int((sheet.width - x - 2) / (wide + apart)))
-    thick, wobble = size * rng.uniform(0.02, 0.1), size * rng.uniform(0, 0.06)
+    thick, wobble = size * rng.uniform(0.02, 0.13), size * rng.uniform(0, 0.06)
     drawn = str(rng.choice(("boxes", "frame", "comb"), p=(0.45, 0.4, 0.15)))
     if drawn == "frame":  # one frame, parted by strokes
         apart = 0.0
     low = base + (high - size) / 2
     filled = rng.random() < 0.9
+    if cell is not None:
+        for i in range(cells):
+            place = Box(int(x + i * (wide + apart)), int(low - high), int(wide), int(high))
+            sheet.fill(place, cell)
     if drawn == "frame" and cells > 0:
         sheet.rectangle(Box(int(x), int(low - high), int(cells * wide), int(high)), colour,
                         thick, wobble)  # fmt: skip
@@ -218,8 +194,8 @@ def _field(sheet: Sheet, style: Style, x: float, base: float, colour: Colour) ->
 def _table(sheet: Sheet, hands: Hands, size: float) -> None:
     """A ruled table of numbers, with words at its head or side."""
     rng = sheet.rng
-    style = _style(sheet, hands, size)
-    words = _words(sheet, hands, size * rng.uniform(0.6, 1))
+    style = style_of_numbers(sheet, hands, size)
+    words = style_of_words(sheet, hands, size * rng.uniform(0.6, 1))
     colour: Colour = ((0.2, 0.2, 0.2), (0.6, 0.6, 0.6), (0.5, 0.6, 0.9))[rng.integers(3)]
     wide, high = size * rng.uniform(2, 5), size * rng.uniform(1.3, 2.0)
     x0, y0 = size * rng.uniform(0.2, 1, 2)
@@ -235,7 +211,7 @@ def _table(sheet: Sheet, hands: Hands, size: float) -> None:
             x, base = x0 + i * wide + 0.2 * size, y0 + (j + 1) * high - 0.2 * size
             chance = rng.random()
             if chance < 0.1 or (j == 0 and chance < 0.5):
-                sheet.write(some_word(rng)[: int(wide / size)], x, base, words)
+                sheet.write(some_word(rng, int(wide / size)), x, base, words)
             elif chance < 0.9:
                 count = rng.integers(1, max(2, int(wide / size * 1.3)))
                 sheet.write("".join(map(str, rng.integers(0, 10, count))), x, base, style)
@@ -244,7 +220,7 @@ def _table(sheet: Sheet, hands: Hands, size: float) -> None:
 def _register(sheet: Sheet, hands: Hands, size: float) -> None:
     """A column of an old book: slanted, close, with dots and rules, on grey paper."""
     rng = sheet.rng
-    style = _style(sheet, hands, size)
+    style = style_of_numbers(sheet, hands, size)
     style = replace(style, slope=Slope(float(rng.uniform(0.1, 0.5)), style.slope.turn))
     base = size * rng.uniform(1.0, 1.4)
     x = sheet.width * rng.uniform(0.02, 0.3)
@@ -268,8 +244,8 @@ def _register(sheet: Sheet, hands: Hands, size: float) -> None:
 def _writing(sheet: Sheet, hands: Hands, size: float) -> None:
     """Text, by hand or in print, with at most a few numbers to be read."""
     rng = sheet.rng
-    words = _words(sheet, hands, size)
-    style = _style(sheet, hands, size * rng.uniform(0.8, 1.5))
+    words = style_of_words(sheet, hands, size)
+    style = style_of_numbers(sheet, hands, size * rng.uniform(0.8, 1.5))
     numbers = rng.random() < 0.3
     base = size * rng.uniform(1.1, 2)
     while base < sheet.height - 0.4 * size:
@@ -286,8 +262,8 @@ def _writing(sheet: Sheet, hands: Hands, size: float) -> None:
 def _apart(sheet: Sheet, hands: Hands, size: float) -> None:
     """Single characters far from one another: context tells nothing."""
     rng = sheet.rng
-    words = _words(sheet, hands, size)
-    style = _style(sheet, hands, size)
+    words = style_of_words(sheet, hands, size)
+    style = style_of_numbers(sheet, hands, size)
     step = size * rng.uniform(1.7, 2.5)
     chance = rng.uniform(0.2, 0.8)
     for y in np.arange(step, sheet.height - 0.3 * size, step):
@@ -306,7 +282,7 @@ def _scribbles(sheet: Sheet, hands: Hands, size: float) -> None:
         draw = figure if rng.random() < 0.3 else scribble
         draw(sheet, size)
     if rng.random() < 0.4:
-        style = _style(sheet, hands, size)
+        style = style_of_numbers(sheet, hands, size)
         place = rng.uniform(0.05, 0.5) * sheet.width, rng.uniform(0.3, 0.9) * sheet.height
         sheet.write(some_number(rng), *place, style)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from digitreader.reading import Box
 from digitreader.training.synthetic.hands import PUNCTUATION, Hand
@@ -36,6 +36,7 @@ class Style:
     height: float  # px, of a digit
     gap: float = 0.12  # between neighbours' ink, in heights; below zero they run together
     unsteady: float = 0.03  # of height and of place, in heights
+    outsized: float = 0.0  # share of the digits that are much smaller or larger than the others
     slope: Slope = UPRIGHT
     read: bool = True  # digits are to be read: they are handwriting and no part of a word
 
@@ -91,6 +92,11 @@ class Sheet:
                       shift=4)  # fmt: skip
         self._stain(np.float32(1 / 255) * layer, int(low[0]), int(low[1]), colour, 1.0)
 
+    def fill(self, box: Box, left: ArrayLike) -> None:
+        """Print an area in one colour: what it leaves of the light, [3] in 0–1."""
+        rows = slice(max(0, box.y), max(0, box.bottom))
+        self.left[rows, max(0, box.x) : max(0, box.right)] = left
+
     def bow(
         self,
         start: tuple[float, float],
@@ -126,9 +132,13 @@ class Sheet:
             return None
         shape = hand.draw(character, self.rng)
         size = style.height * (1 + self.rng.uniform(-1, 1) * style.unsteady * 2)
+        if digit and self.rng.random() < style.outsized:
+            size *= self.rng.uniform(0.65, 1.4)
+        # A larger one reaches below the line as well as above, a smaller one hangs.
+        hangs = self.rng.uniform(0, 0.7) * (style.height - size) if digit else 0.0
         ink = inked(shape, size, style.pen, style.slope, self.rng)
         gap = style.gap if digit else max(style.gap, 0.05)
-        box = self._place(ink, shape.bottom * size, cursor, style, gap)
+        box = self._place(ink, shape.bottom * size + hangs, cursor, style, gap)
         if box is None:
             return None
         self._stain(ink, box.x, box.y, style.pen.colour, style.pen.strength)

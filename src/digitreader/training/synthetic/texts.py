@@ -22,13 +22,15 @@ def some_number(rng: np.random.Generator) -> str:
     return "".join(str(rng.integers(10)) if c == "#" else c for c in form)
 
 
-def some_word(rng: np.random.Generator) -> str:
-    """Draw a word of letters; some go on with digits, as FORM-92 does, which belong to the word."""
-    numbered = rng.random() < NUMBERED
-    length = rng.integers(SHORTEST if numbered else 1, 10)
-    word = "".join(LETTERS[rng.integers(len(LETTERS))] for _ in range(length))
-    style = rng.random()
-    word = word.upper() if style < 0.3 else word.capitalize() if style < 0.6 else word
+def some_word(rng: np.random.Generator, longest: int = 9) -> str:
+    """Draw a word that no number looks like; some go on with digits, as FORM-92 does."""
+    numbered = rng.random() < NUMBERED and longest > 2 * SHORTEST
+    word = "o"
+    while set(word) <= set(LIKE_DIGITS):  # an "Io" would be a 10
+        length = rng.integers(SHORTEST if numbered else 1, longest + 1)
+        word = "".join(LETTERS[rng.integers(len(LETTERS))] for _ in range(length))
+        style = rng.random()
+        word = word.upper() if style < 0.3 else word.capitalize() if style < 0.6 else word
     if numbered:
         word += ("", "-", "-", " - ")[rng.integers(4)] + str(rng.integers(1, 1000))
     return word + ("", ":", ".", ",")[rng.choice(4, p=(0.6, 0.15, 0.15, 0.1))]

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from digitreader.errors import DataError, UsageError
 from digitreader.training.catalogue import DIGITS
 from digitreader.training.datasets import Dataset, Split, hold_out, load
-from digitreader.training.synthetic.hands import Hands, ScannedHand, fonts_in
+from digitreader.training.synthetic.hands import (
+    Hand,
+    Hands,
+    ScannedHand,
+    fonts_in,
+    invented_hand,
+)
 
 HANDWRITTEN = """
     caveat kalam patrick-hand indie-flower shadows-into-light gloria-hallelujah
@@ -34,6 +42,7 @@ PRINTED = """
 ITALIC = ("DejaVuSans-Oblique.", "DejaVuSerif-Italic.", "STIXGeneralItalic.", "cmmi10.")
 UPRIGHT = ("DejaVuSans.", "DejaVuSerif.", "DejaVuSansMono.", "STIXGeneral.", "cmr10.")
 HELD_OUT = 5000  # images, as a recipe holds out by default; at most a tenth
+INVENTED = 8  # alphabets that nobody writes, beside the fonts' letters
 PARTS = ("train", "held-out", "test")
 
 
@@ -59,12 +68,15 @@ def writers_with(digits: Split, fonts: Path | None = None) -> Hands:
         import matplotlib
 
         shipped = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-        letters = fonts_in(shipped, ITALIC, printed=False)
-        return Hands((hand,), letters, fonts_in(shipped, UPRIGHT, printed=True))
+        italic = fonts_in(shipped, ITALIC, printed=False)
+        return Hands((hand,), italic, fonts_in(shipped, UPRIGHT, printed=True))
     named = [tuple(f"{name}-latin" for name in names.split()) for names in (HANDWRITTEN, PRINTED)]
-    return Hands(
-        (hand,), fonts_in(fonts, named[0], printed=False), fonts_in(fonts, named[1], printed=True)
-    )
+    letters = (*fonts_in(fonts, named[0], printed=False), *_invented())
+    return Hands((hand,), letters, fonts_in(fonts, named[1], printed=True))
+
+
+def _invented() -> tuple[Hand, ...]:
+    return tuple(invented_hand(np.random.default_rng(seed)) for seed in range(INVENTED))
 
 
 def _part(dataset: Dataset, part: str) -> Split:
