@@ -20,7 +20,7 @@ pytest.importorskip("tensorflow")
 
 from digitreader.classifier import Classifier, ModelCard  # noqa: E402
 from digitreader.errors import DataError, ModelError, UsageError  # noqa: E402
-from digitreader.training import augment, export, networks, recipes  # noqa: E402
+from digitreader.training import export, networks, recipes  # noqa: E402
 from digitreader.training.evaluate import evaluate  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
 from digitreader.training.train import train  # noqa: E402
@@ -84,12 +84,20 @@ def test_a_mixed_precision_network_is_exported_in_float32(tmp_path: Path) -> Non
         np.testing.assert_array_equal(before, after)
 
 
-# --- recipes and augmentation -----------------------------------------------------------------
+# --- recipes -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("knob", "value"),
-    [("epochs", 0), ("batch_size", 0), ("learning_rate", 0.0), ("seed", -1), ("optimizer", "sgdx")],
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("seed", -1),
+        ("optimizer", "sgdx"),
+        ("averaged", 1.0),
+        ("fold", -1),
+    ],
 )
 def test_a_knob_that_makes_no_sense_is_named(knob: str, value: Any) -> None:
     with pytest.raises(UsageError, match=knob):
@@ -101,55 +109,6 @@ def test_unknown_knobs_are_refused_and_known_ones_survive_being_written() -> Non
         Recipe.from_dict({"lerning_rate": 1})
     for recipe in recipes.RECIPES.values():
         assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
-
-
-@pytest.mark.parametrize("name", list(augment.AUGMENTATIONS))
-def test_augmentation_repeats_with_its_seed_and_keeps_its_form(name: str, optdigits: Any) -> None:
-    images = optdigits[0][:40]
-    before = images.copy()
-    once, again = (augment.named(name)(images, np.random.default_rng(5)) for _ in range(2))
-    np.testing.assert_array_equal(once, again)
-    np.testing.assert_array_equal(images, before)
-    assert once.shape == images.shape
-    assert once.dtype == np.uint8
-    changed = (once != images).any(axis=(1, 2)).mean()
-    assert changed == 0 if name == "none" else changed > 0.8
-
-
-def test_shifts_reach_their_bound_and_go_no_further() -> None:
-    dot = np.zeros((500, 28, 28), np.uint8)
-    dot[:, 14, 14] = 255
-    moved = augment.Shift(2)(dot, np.random.default_rng(0))
-    _, rows, columns = np.nonzero(moved)
-    assert len(rows) == 500
-    assert set(rows) == set(columns) == {12, 13, 14, 15, 16}
-
-
-def test_a_rotation_turns_as_far_as_an_independent_one() -> None:
-    from scipy.ndimage import rotate
-
-    bar = np.zeros((1, 28, 28), np.uint8)
-    bar[0, 4:24, 12:16] = 255
-
-    class Fixed:
-        """A generator that always draws the upper bound."""
-
-        def uniform(self, low: float, high: float, size: Any = None) -> Any:
-            return np.full(size, high) if size is not None else high
-
-        def standard_normal(self, size: Any) -> Any:
-            return np.zeros(size)
-
-    turned = augment.Warp(rotation=30)(bar, Fixed())[0].astype(float)  # type: ignore[arg-type]
-    bar = bar.astype(float)
-    oracles = [rotate(bar[0], angle, reshape=False, order=1) for angle in (30, -30)]
-    assert min(np.abs(turned - oracle).mean() for oracle in oracles) < 3
-
-
-def test_thicker_strokes_have_more_ink_and_thinner_less(optdigits: Any) -> None:
-    image = optdigits[0][0]
-    thin, thick = (augment._stroked(image, edge).astype(int).sum() for edge in (-1, 1))
-    assert thin < image.astype(int).sum() < thick
 
 
 # --- runs -------------------------------------------------------------------------------------
@@ -171,7 +130,7 @@ def history(folder: Path) -> list[dict[str, float]]:
 def test_a_run_leaves_everything_behind(unbroken: Path) -> None:
     names = {path.name for path in unbroken.iterdir()}
     assert names == {
-        "recipe.json", "history.csv", "last.keras", "best.keras", "model.onnx", "metrics.json",
+        "recipe.json", "history.csv", "last.npz", "best.keras", "model.onnx", "metrics.json",
         "curves.png", "confusion.png",
     }  # fmt: skip
     metrics = json.loads((unbroken / "metrics.json").read_text())
@@ -210,7 +169,7 @@ def test_a_run_killed_midway_goes_on_to_the_same_end(unbroken: Path, tmp_path: P
         "--learning-rate", "3e-3", "--out", str(folder),
     ]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    while not (folder / "last.keras").exists():
+    while not (folder / "last.npz").exists():
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -264,6 +223,36 @@ def test_a_folder_is_not_overwritten_nor_resumed_with_another_recipe(unbroken: P
         train(QUICK, unbroken / "elsewhere", resume=True)
 
 
+def test_nothing_held_out_ends_with_the_last_epoch(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="temperature"):
+        QUICK.with_changes(validation=0)
+    run = train(QUICK.with_changes(validation=0, temperature=0.8, epochs=2), tmp_path / "run")
+    assert run.validation is None
+    assert "val_loss" not in run.history[-1]
+    assert Classifier.open(tmp_path / "run" / "model.onnx").card.temperature == 0.8
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["best_epoch"] == 2
+
+
+def test_averaged_weights_are_the_result_and_training_goes_on_with_its_own(tmp_path: Path) -> None:
+    recipe = QUICK.with_changes(averaged=0.9, epochs=2)
+    train(recipe, tmp_path / "run")
+    result = keras.saving.load_model(tmp_path / "run" / "best.keras")
+    with np.load(tmp_path / "run" / "last.npz") as state:
+        pairs = [(v.numpy(), state[str(i)]) for i, v in enumerate(result.variables)]
+    assert max(np.abs(kept - own).max() for kept, own in pairs if kept.ndim == 4) > 1e-4
+    going_on = train(recipe.with_changes(epochs=2), tmp_path / "run", resume=True)
+    assert len(going_on.history) == 2
+
+
+def test_another_fold_holds_out_other_images(tmp_path: Path) -> None:
+    runs = [train(QUICK.with_changes(epochs=1, fold=fold), tmp_path / str(fold)) for fold in (0, 1)]
+    a, b = (run.validation for run in runs)
+    assert a is not None
+    assert b is not None
+    assert a.n == b.n
+    assert a.loss != b.loss
+
+
 def test_too_few_images_for_a_batch(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lower --batch-size"):
         train(QUICK.with_changes(batch_size=5000), tmp_path / "run")
@@ -279,49 +268,8 @@ def test_a_broken_keras_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_the_default_recipe_learns_mnist_in_an_epoch(mnist: Any, tmp_path: Path) -> None:
     run = train(Recipe(epochs=1), tmp_path / "run")
+    assert run.validation is not None
     assert run.validation.accuracy > 0.98
-
-
-def test_flagged_ones_are_glyphs_and_most_are_wider(mnist: Any) -> None:
-    from digitreader.glyphs import is_glyph
-
-    images, targets = mnist
-    ones = images[targets == 1][:600]
-    upright = (ones > 127).any(axis=1).sum(axis=1) < 7  # [N]: few columns have ink
-    ones = ones[upright]
-    flagged = augment.flagged(ones, np.random.default_rng(0))
-    assert len(ones) > 100
-    assert np.mean([is_glyph(one.astype(np.float32) / 255) for one in flagged]) > 0.95
-    more = (flagged > 127).any(axis=1).sum(axis=1) - (ones > 127).any(axis=1).sum(axis=1)
-    assert (more >= 2).mean() > 0.7  # every seventh stays plain, and some pens are thinner
-
-
-def test_a_flag_leads_down_to_the_left_from_the_top() -> None:
-    stem = np.zeros((28, 28), np.uint8)
-    stem[4:24, 13:15] = 255
-    flag = augment._with_flag(stem, angle=np.pi / 4, length=0.4, foot=0.0) > stem
-    rows, columns = np.nonzero(flag)
-    assert columns.max() <= 16
-    assert 6 <= 13 - columns.min() <= 9  # 0.4 × 20 px × cos 45° = 5.7, and the pen
-    assert rows.min() >= 3
-    assert rows.max() <= 13
-    foot = augment._with_flag(stem, angle=np.pi / 4, length=0.1, foot=0.3)
-    assert foot[22, 8:20].all()
-
-
-def test_only_ones_are_flagged(optdigits: Any) -> None:
-    from digitreader.training.batches import Batches
-    from digitreader.training.datasets import Split
-
-    images, targets = optdigits
-    recipe = QUICK.with_changes(augment="none", flagged_ones=1.0)
-    seen, hot = Batches(Split(images, targets), tuple("0123456789"), recipe, 0)[0]
-    plain, _ = Batches(
-        Split(images, targets), tuple("0123456789"), recipe.with_changes(flagged_ones=0.0), 0
-    )[0]
-    changed = (seen != plain).any(axis=(1, 2, 3))
-    assert changed[hot[:, 1] == 1].mean() > 0.8
-    assert not changed[hot[:, 1] == 0].any()
 
 
 def test_curves_of_a_run_without_errors_are_drawn(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import click
 
 from digitreader.doors.data_cli import DATA_DIR
 from digitreader.errors import ExitCode, UsageError, needs_extra
-from digitreader.training.augment import AUGMENTATIONS
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.networks import NETWORKS
 from digitreader.training.recipes import RECIPES
+from digitreader.training.warps import WARPS
 
 if TYPE_CHECKING:
     from digitreader.training.metrics import Scores
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     type=click.Choice(list(NETWORKS)),
     help="; ".join(f"{name}: {network.about}" for name, network in NETWORKS.items()) + ".",
 )
-@click.option("--augment", type=click.Choice(list(AUGMENTATIONS)), help="How digits are varied.")
+@click.option("--augment", type=click.Choice(list(WARPS)), help="How digits are varied.")
 @click.option("--epochs", type=int, help="Times through the training images.")
 @click.option("--batch-size", type=int, help="Images a step.")
 @click.option("--learning-rate", type=float, help="At its peak.")
@@ -92,7 +92,8 @@ def train(  # noqa: PLR0913 (one parameter per option)
         run = training.train(
             chosen, out, resume=resume, data_dir=data_dir, report=report, tensorboard=tensorboard
         )
-    click.echo(f"Trained for {run.seconds:.0f} s; validation {run.validation.summary()}")
+    held = f"; validation {run.validation.summary()}" if run.validation else ""
+    click.echo(f"Trained for {run.seconds:.0f} s{held}")
     if run.test:
         click.echo(f"Test {run.test.summary()}")
     click.echo(str(run.parity))

@@ -1,197 +1,146 @@
-"""New digits from old: random small changes to a batch of training images.
+"""Augmentation: how a training digit is varied, as array operations of Keras's backend.
 
-Every number is a bound; each image draws its own value uniformly within it. The same random
-generator gives the same batch, so a run can be repeated and resumed exactly.
+    draws = draw(60_000, np.random.default_rng(0))           # [N, NUMBERS], on the host
+    varied = vary(warp, images, draws)                       # compiled, on the device
+
+All that is random comes in as numbers of -1 to 1, so the same draws vary an image in the same
+way on every backend, and a teacher sees the very pictures that its student is shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
-from digitreader.errors import UsageError
-from digitreader.glyphs import SIDE, to_glyph
+from digitreader.glyphs import SIDE
+from digitreader.training.warps import Warp
 
-Images = NDArray[np.uint8]
-Augmentation = Callable[[Images, np.random.Generator], Images]
+Tensor = Any  # Keras ships no types
+Draws = NDArray[np.float32]
 
-
-@dataclass(frozen=True)
-class Warp:
-    """How far an image may be bent, and how its strokes may change."""
-
-    rotation: float = 0.0  # degrees, either way
-    shift: float = 0.0  # pixels, either way
-    zoom: float = 0.0  # share of the size, either way
-    shear: float = 0.0  # share of the height, either way
-    stretch: float = 0.0  # share of the width against the height, either way
-    elastic: float = 0.0  # pixels that the nodes of a 5×5 grid move (Simard et al. 2003, coarser)
-    thinner: float = 0.0  # pixels that a stroke's edge may move in
-    thicker: float = 0.0  # pixels that it may move out
-    fading: float = 0.0  # share of the brightness that may go
-    noise: float = 0.0  # standard deviation in grey levels
-    graded: bool = False  # each image draws a share of it all first: few are bent in every way
-
-    def __call__(self, images: Images, rng: np.random.Generator) -> Images:
-        """Return changed copies: uint8 [N, 28, 28], ink bright."""
-        n = len(images)
-        share = rng.uniform(0, 1, n) if self.graded else np.ones(n)
-        matrices = self._matrices(share, rng)  # [N, 2, 3]
-        grids = rng.uniform(-self.elastic, self.elastic, (n, 5, 5, 2)) * share[:, None, None, None]
-        edges = rng.uniform(-self.thinner, self.thicker, n) * share
-        out = np.empty_like(images)
-        for i, image in enumerate(images):
-            out[i] = _stroked(_bent(image, matrices[i], grids[i]), edges[i])
-        return self._lit(out, rng)
-
-    def _matrices(
-        self, share: NDArray[np.float64], rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        """From output to input coordinates, about the middle of the image: [N, 2, 3]."""
-        n = len(share)
-        angle = np.deg2rad(share * rng.uniform(-self.rotation, self.rotation, n))
-        size = 1 + share * rng.uniform(-self.zoom, self.zoom, n)
-        stretch = np.sqrt(1 + share * rng.uniform(-self.stretch, self.stretch, n))
-        shear = share * rng.uniform(-self.shear, self.shear, n)
-        cos, sin = np.cos(angle), np.sin(angle)
-        a = np.stack([cos, -sin, sin, cos], 1).reshape(n, 2, 2)
-        a = a @ np.stack([np.ones(n), shear, np.zeros(n), np.ones(n)], 1).reshape(n, 2, 2)
-        a = a * np.stack([size * stretch, size / stretch], 1)[:, None, :]  # [N, 2, 2]
-        middle = np.full((2, 1), (SIDE - 1) / 2)
-        moved = rng.uniform(-self.shift, self.shift, (n, 2, 1))
-        return np.concatenate([a, middle + moved - a @ middle], axis=2)  # [N, 2, 3]
-
-    def _lit(self, images: Images, rng: np.random.Generator) -> Images:
-        if not (self.fading or self.noise):
-            return images
-        light = 1 - rng.uniform(0, self.fading, (len(images), 1, 1))
-        sigma = rng.uniform(0, self.noise, (len(images), 1, 1))
-        lit = images * light + rng.standard_normal(images.shape) * sigma
-        return np.clip(np.rint(lit), 0, 255).astype(np.uint8)
+NODES = 5  # a side of the grid that bends an image
+NUMBERS = 14 + 2 * NODES**2  # that vary an image
+NOISE = 2**18  # numbers of noise, of which every image takes a stretch
 
 
-@dataclass(frozen=True)
-class Shift:
-    """Move by whole pixels, at most `pixels` either way: the cheapest change that helps."""
-
-    pixels: int
-
-    def __call__(self, images: Images, rng: np.random.Generator) -> Images:
-        """Return moved copies: uint8 [N, 28, 28]; what leaves the frame is lost."""
-        p = self.pixels
-        padded = np.pad(images, ((0, 0), (p, p), (p, p)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE), axis=(1, 2))
-        dy, dx = rng.integers(0, 2 * p + 1, (2, len(images)))
-        moved: Images = windows[np.arange(len(images)), dy, dx]  # [N, 28, 28]
-        return moved
+def draw(count: int, rng: np.random.Generator) -> Draws:
+    """Draw what varies so many images: float32 [count, NUMBERS] in -1–1."""
+    return rng.random((count, NUMBERS), np.float32) * 2 - 1
 
 
-def unchanged(images: Images, rng: np.random.Generator) -> Images:
-    """Return the images as they are."""
-    del rng
-    return images
+def vary(warp: Warp, images: Tensor, draws: Tensor) -> Tensor:
+    """Vary float32 [B, 28, 28] in 0–1, ink bright, by float32 [B, NUMBERS] in -1–1."""
+    if warp.whole:
+        return moved(images, draws[:, 5:7], int(warp.shift))
+    if warp == Warp():
+        return images
+    share = (draws[:, 0] + 1) / 2 if warp.graded else ops.ones_like(draws[:, 0])
+    varied = sampled(images, *_places(warp, share, draws[:, 1:7], draws[:, 14:]))
+    if warp.thinner or warp.thicker:
+        low, high = -warp.thinner, warp.thicker
+        varied = stroked(varied, share * (low + (high - low) * (draws[:, 7] + 1) / 2))
+    if warp.fading:
+        varied = varied * (1 - warp.fading * (draws[:, 8, None, None] + 1) / 2)
+    if warp.noise:
+        sigma = warp.noise * (draws[:, 9] + 1) / 2
+        varied = ops.clip(varied + sigma[:, None, None] * _noise(draws[:, 10]), 0, 1)
+    return varied * _kept(warp.erased, draws[:, 11:14]) if warp.erased else varied
 
 
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "none": unchanged,
-    "shift": Shift(2),
-    "classic": Warp(rotation=10, shift=2.8, zoom=0.1),
-    "strong": Warp(
-        rotation=6,  # 15° and a shear of 0.2 made sevens of ones
-        shift=2.5,
-        zoom=0.1,
-        shear=0.08,
-        stretch=0.3,
-        elastic=0.7,
-        thinner=1.0,
-        thicker=1.0,
-        fading=0.4,
-        noise=8,
-        graded=True,
-    ),
-}
+def _places(warp: Warp, share: Tensor, bends: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each pixel of the result comes from, as x and y: [B, SIDE²] each."""
+    angle = np.pi / 180 * warp.rotation * share * bends[:, 0]
+    size = 1 + warp.zoom * share * bends[:, 1]
+    stretch = ops.sqrt(1 + warp.stretch * share * bends[:, 2])
+    shear = warp.shear * share * bends[:, 3]
+    cos, sin = ops.cos(angle)[:, None], ops.sin(angle)[:, None]  # [B, 1]
+    wide, high = (size * stretch)[:, None], (size / stretch)[:, None]
+    columns, rows = wide * _COLUMNS, high * _ROWS  # about the middle: [B, SIDE²]
+    columns = columns + shear[:, None] * rows
+    middle = (SIDE - 1) / 2 + warp.shift * bends[:, 4:6]  # [B, 2]
+    x = cos * columns - sin * rows + middle[:, :1]
+    y = sin * columns + cos * rows + middle[:, 1:]
+    if not warp.elastic:
+        return x, y
+    bent = ops.matmul(ops.reshape(grid, (-1, NODES**2)), _SPREAD)
+    bent = warp.elastic * share[:, None, None] * ops.reshape(bent, (-1, 2, SIDE**2))
+    return x + bent[:, 0], y + bent[:, 1]
 
 
-def named(name: str) -> Augmentation:
-    """Return the augmentation of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if name not in AUGMENTATIONS:
-        known = ", ".join(AUGMENTATIONS)
-        raise UsageError(f"no augmentation is called {name!r}; there are: {known}")
-    return AUGMENTATIONS[name]
-
-
-_ROWS, _COLUMNS = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
+def moved(images: Tensor, draws: Tensor, pixels: int) -> Tensor:
+    """Move [B, 28, 28] by whole pixels, at most so many, as [B, 2] say; what leaves is lost."""
+    wide = SIDE + 2 * pixels
+    rim = (pixels, pixels)
+    padded = ops.reshape(ops.pad(images, ((0, 0), rim, rim)), (-1,))
+    steps = ops.cast(ops.floor((draws + 1) / 2 * (2 * pixels + 1)), "int32")  # [B, 2]
+    steps = ops.minimum(steps, 2 * pixels)
+    first = wide**2 * ops.arange(ops.shape(images)[0], dtype="int32")
+    first = first + steps[:, 1] * wide + steps[:, 0]  # [B]
+    window = (np.arange(SIDE)[:, None] * wide + np.arange(SIDE)).astype(np.int32)
+    return ops.take(padded, first[:, None, None] + window, axis=0)
 
 
-def _bent(image: Images, matrix: NDArray[np.float64], grid: NDArray[np.float64]) -> Images:
-    """Sample the image through one affine map and a smooth displacement."""
-    field = cv2.resize(grid.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    m = matrix.astype(np.float32)
-    x = m[0, 0] * _COLUMNS + m[0, 1] * _ROWS + m[0, 2] + field[..., 0]  # [28, 28]
-    y = m[1, 0] * _COLUMNS + m[1, 1] * _ROWS + m[1, 2] + field[..., 1]
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR), np.uint8)
+def sampled(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Bilinear samples of [B, 28, 28] at places in px, [B, SIDE²] each; outside there is none."""
+    wide = SIDE + 2  # with a rim
+    x, y = ops.clip(x, -1, SIDE) + 1, ops.clip(y, -1, SIDE) + 1
+    left, top = ops.minimum(ops.floor(x), SIDE), ops.minimum(ops.floor(y), SIDE)
+    padded = ops.pad(images, ((0, 0), (1, 2), (1, 2)))
+    # The four pixels around each place lie side by side, so that one look fetches them all.
+    corners = [padded[:, i : i + wide, j : j + wide] for i in (0, 1) for j in (0, 1)]
+    around = ops.reshape(ops.stack(corners, axis=-1), (-1, 4))  # [B * wide², 4]
+    first = wide**2 * ops.arange(ops.shape(images)[0], dtype="int32")[:, None]
+    fetched = ops.take(around, first + ops.cast(top * wide + left, "int32"), axis=0)
+    right, below = x - left, y - top  # shares
+    upper = fetched[..., 0] + right * (fetched[..., 1] - fetched[..., 0])
+    lower = fetched[..., 2] + right * (fetched[..., 3] - fetched[..., 2])
+    return ops.reshape(upper + below * (lower - upper), (-1, SIDE, SIDE))
 
 
-_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+def stroked(images: Tensor, edge: Tensor) -> Tensor:
+    """Move the edges of the strokes of [B, 28, 28] out (positive) or in, by [B] shares of a px."""
+    padded = ops.pad(images, ((0, 0), (1, 1), (1, 1)))
+    beside = [padded[:, i : i + SIDE, j : j + SIDE] for i, j in ((0, 1), (2, 1), (1, 0), (1, 2))]
+    brightest = darkest = images
+    for moved in beside:
+        brightest, darkest = ops.maximum(brightest, moved), ops.minimum(darkest, moved)
+    out, inside = ops.relu(edge)[:, None, None], ops.relu(-edge)[:, None, None]
+    return images + out * (brightest - images) + inside * (darkest - images)
 
 
-def _stroked(image: Images, edge: float) -> Images:
-    """Move the edges of the strokes out (positive) or in, by so many pixels."""
-    change = cv2.dilate if edge > 0 else cv2.erode
-    left = edge if edge > 0 else -0.6 * edge  # a whole pixel off both sides is often the stroke
-    while left > 0:
-        share = min(left, 1.0)
-        image = cv2.addWeighted(image, 1 - share, change(image, _CROSS), share, 0)  # type: ignore[assignment]
-        left -= share
-    return image
+def _noise(where: Tensor) -> Tensor:
+    """Normal noise from a place in the stock, [B] of -1–1: [B, 28, 28]."""
+    first = ops.cast((where + 1) / 2 * (NOISE - SIDE**2 - 1), "int32")
+    picked = ops.take(_stock(), first[:, None] + np.arange(SIDE**2, dtype=np.int32), axis=0)
+    return ops.reshape(picked, (-1, SIDE, SIDE))
 
 
-def flagged(ones: Images, rng: np.random.Generator) -> Images:
-    """Give ones the flag, and some the foot, that much of the world writes them with.
-
-    Few of MNIST's writers did, and a network that saw only theirs reads a flagged 1 as a 7. With
-    a broad pen the flag runs into the stem, so the pen varies too; every seventh stays plain.
-    uint8 [N, 28, 28], glyphs of plain ones, in; the same form out.
-    """
-    out = np.empty_like(ones)
-    for i, one in enumerate(ones):
-        angle, length = np.deg2rad(rng.uniform(30, 65)), rng.uniform(0.2, 0.6)
-        foot = rng.uniform(0.15, 0.35) if rng.random() < 0.3 else 0.0
-        broad = _stroked(one, rng.uniform(-1, 2.5))  # broader pens than MNIST's, too
-        styled = _with_flag(broad, angle, length, foot) if rng.random() < 0.85 else broad
-        out[i] = to_glyph(np.float32(1 / 255) * styled)
-    return out
+@cache
+def _stock() -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(NOISE, np.float32)
 
 
-def _with_flag(one: Images, angle: float, length: float, foot: float) -> Images:
-    """Draw the flag from the top of the stroke, down to the left, and the foot across its end."""
-    rows = np.flatnonzero((one > 127).any(axis=1))
-    if not rows.size:
-        return one
-    top, bottom = int(rows[0]), int(rows[-1])
-    height = bottom - top + 1
-    middle = {y: float(np.flatnonzero(one[y] > 127).mean()) for y in (top, bottom)}
-    along = float(np.hypot(height, middle[top] - middle[bottom]))
-    pen = max(1, round(0.8 * float(one.sum()) / 255 / along))  # the smoothed edge adds the rest
-    drawn = one.copy()
-    start = np.array([middle[top], top + pen / 2])
-    tip = start + height * length * np.array([-np.cos(angle), np.sin(angle)])
-    _line(drawn, start, tip, pen)
-    if foot:
-        centre = np.array([middle[bottom], bottom - pen / 2])
-        reach = np.array([height * foot, 0.0])
-        _line(drawn, centre - reach, centre + reach, pen)
-    return drawn
+def _kept(erased: float, draws: Tensor) -> Tensor:
+    """One but in a square, somewhere, of up to a share of the sides: [B, 3] → [B, 28, 28]."""
+    half = erased * SIDE * (draws[:, 0, None] + 1) / 4  # [B, 1]
+    middle = SIDE / 2 * draws[:, 1:]  # [B, 2], about the image's
+    within = (ops.abs(_COLUMNS - middle[:, :1]) < half) & (ops.abs(_ROWS - middle[:, 1:]) < half)
+    return ops.reshape(1 - ops.cast(within, "float32"), (-1, SIDE, SIDE))
 
 
-def _line(image: Images, a: NDArray[np.float64], b: NDArray[np.float64], pen: int) -> None:
-    start, end = ([round(float(v) * 16) for v in point] for point in (a, b))
-    cv2.line(image, start, end, 255, pen, cv2.LINE_AA, 4)
+_ROWS, _COLUMNS = (np.indices((SIDE, SIDE)).reshape(2, -1) - (SIDE - 1) / 2).astype(np.float32)
+
+
+def _spread() -> NDArray[np.float32]:
+    """What each node of the grid adds to each pixel's displacement: [NODES², SIDE²]."""
+    nodes = np.eye(NODES**2, dtype=np.float32).reshape(-1, NODES, NODES)
+    size = (SIDE, SIDE)
+    return np.stack([cv2.resize(n, size, interpolation=cv2.INTER_CUBIC).ravel() for n in nodes])
+
+
+_SPREAD = _spread()

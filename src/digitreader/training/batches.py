@@ -1,61 +1,118 @@
-"""Training batches: shuffled, augmented, and the same again for the same seed."""
+"""Training batches: which images, and how each is varied; the same again for the same seed.
+
+A batch is row numbers, random numbers and labels. The images themselves lie where the network
+computes, and `Varied` makes its input of them there.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
-from digitreader.training import augment
-from digitreader.training.datasets import Split, one_hot, scaled
+from digitreader.training.augment import NUMBERS, draw, vary
+from digitreader.training.datasets import Split, one_hot
+from digitreader.training.flags import flagged
 from digitreader.training.recipes import Recipe
+from digitreader.training.warps import Warp
+
+Tensor = Any  # Keras ships no types
+FLAGS = 2  # flagged forms of each one that take turns
+
+Batch = tuple[dict[str, NDArray[Any]], NDArray[np.float32]]
 
 
 def steps_of(split: Split, recipe: Recipe) -> int:
     """Whole batches in an epoch; the few images left over take their turn in another."""
-    return len(split.targets) // recipe.batch_size
+    return len(split) // recipe.batch_size
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """An endless stream of training batches; batch i depends on the seed and on i alone.
+    """An endless stream of batches; batch i depends on the seed and on i alone.
 
-    So a run that was killed goes on with exactly the batches it would have seen.
+    So a run that was killed goes on with exactly the batches it would have seen. `images` are
+    uint8 [M, 28, 28]: those of the split, in order, then flagged forms of its ones.
     """
 
-    def __init__(
-        self, split: Split, labels: tuple[str, ...], recipe: Recipe, first_epoch: int
-    ) -> None:
+    def __init__(self, split: Split, labels: tuple[str, ...], recipe: Recipe) -> None:
         super().__init__()
-        self._split = split
-        self._one = labels.index("1") if "1" in labels else None
+        self.first_epoch = 0  # of a run that goes on
+        self.images = split.images
         self._targets = one_hot(split.targets, len(labels))  # [N, K]
-        self._augmented = augment.named(recipe.augment)
+        self._flagged = np.empty((len(split), 0), np.int64)
+        if recipe.flagged_ones:
+            ones = np.flatnonzero(split.targets == labels.index("1") if "1" in labels else [])
+            self._flag(ones, np.random.default_rng((recipe.seed, 3)))
         self._recipe = recipe
         self._steps = steps_of(split, recipe)
-        self._first = first_epoch * self._steps
-        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+        self._epoch = -1
+        self._order = np.empty(0, np.int64)
+        self._rows = np.empty(0, np.int32)
+        self._draws = np.empty((0, 0), np.float32)
+
+    def _flag(self, ones: NDArray[np.int64], rng: np.random.Generator) -> None:
+        """Append flagged forms of the ones; `_flagged`, [N, FLAGS], says where they are, or -1."""
+        forms = flagged(np.repeat(self.images[ones], FLAGS, axis=0), rng)
+        self._flagged = np.full((len(self.images), FLAGS), -1)
+        self._flagged[ones] = len(self.images) + np.arange(len(forms)).reshape(-1, FLAGS)
+        self.images = np.concatenate([self.images, forms])
 
     @property
     def num_batches(self) -> None:
         """Endless: Keras is told the steps of an epoch instead."""
         return
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return images, float32 [B, 28, 28, 1], and their one-hot labels, [B, K]."""
-        index += self._first
+    def __getitem__(self, index: int) -> Batch:
+        """Return `rows`, int32 [B], `draws`, float32 [B, NUMBERS], and one-hot labels, [B, K]."""
         epoch, step = divmod(index, self._steps)
+        epoch += self.first_epoch
+        if epoch != self._epoch:
+            self._begin(epoch)
         size = self._recipe.batch_size
-        picked = self._order_of(epoch)[step * size : (step + 1) * size]  # [B]
-        rng = np.random.default_rng((self._recipe.seed, 1, index))
-        images = self._split.images[picked]  # a copy
-        if self._recipe.flagged_ones:
-            ones = self._split.targets[picked] == self._one
-            ones &= rng.random(size) < self._recipe.flagged_ones
-            images[ones] = augment.flagged(images[ones], rng)
-        return scaled(self._augmented(images, rng)), self._targets[picked]
+        part = slice(step * size, (step + 1) * size)
+        picked = self._order[part]
+        return (
+            {"rows": self._rows[picked], "draws": self._draws[picked]},
+            self._targets[picked],
+        )
 
-    def _order_of(self, epoch: int) -> NDArray[np.int64]:
-        if self._order[0] != epoch:
-            rng = np.random.default_rng((self._recipe.seed, 0, epoch))
-            self._order = epoch, rng.permutation(len(self._split.targets))
-        return self._order[1]
+    def _begin(self, epoch: int) -> None:
+        """Draw an epoch's order, and how each image is varied."""
+        n, seed = len(self._targets), self._recipe.seed
+        self._epoch = epoch
+        self._order = np.random.default_rng((seed, 0, epoch)).permutation(n)
+        rng = np.random.default_rng((seed, 1, epoch))
+        self._draws = draw(n, rng)  # [N, NUMBERS]
+        self._rows = np.arange(n, dtype=np.int32)
+        if self._flagged.size:
+            form = self._flagged[:, rng.integers(FLAGS)]  # [N]
+            swapped = (form >= 0) & (rng.random(n) < self._recipe.flagged_ones)
+            self._rows = np.where(swapped, form, self._rows).astype(np.int32)
+
+
+class Varied(keras.layers.Layer):  # type: ignore[misc]
+    """Images that lie on the device, looked up and varied: rows and draws → [B, 28, 28, 1]."""
+
+    def __init__(self, images: NDArray[np.uint8], warp: Warp) -> None:
+        super().__init__(dtype="float32", trainable=False)
+        self._stock = self.add_weight(
+            shape=images.shape, dtype="uint8", initializer="zeros", trainable=False
+        )
+        self._stock.assign(images)
+        self._warp = warp
+
+    def call(self, rows: Tensor, draws: Tensor) -> Tensor:
+        """Return float32 [B, 28, 28, 1] in 0–1, ink bright."""
+        images = ops.cast(ops.take(self._stock, rows, axis=0), "float32") / 255
+        return vary(self._warp, images, draws)[..., None]
+
+
+def on_varied(network: keras.Model, images: NDArray[np.uint8], warp: Warp) -> keras.Model:
+    """The network with what feeds it: rows and draws in, its logits out."""
+    rows = keras.Input((), dtype="int32", name="rows")
+    draws = keras.Input((NUMBERS,), name="draws")
+    varied = Varied(images, warp)(rows, draws)
+    return keras.Model({"rows": rows, "draws": draws}, network(varied))

@@ -24,7 +24,8 @@ def curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     """Draw loss and error of each epoch, trained and held out, with the last values told."""
     epochs = [row["epoch"] for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for prefix, label, colour in (("", "training", BLUE), ("val_", "held out", ORANGE)):
+    parts = [("", "training", BLUE), ("val_", "held out", ORANGE)]
+    for prefix, label, colour in parts[: 1 + ("val_loss" in rows[-1])]:
         losses = [row[f"{prefix}loss"] for row in rows]
         errors = [100 * (1 - row[f"{prefix}accuracy"]) for row in rows]
         left.plot(epochs, losses, "o-", ms=3.5, color=colour, label=f"{label} {losses[-1]:.4f}")

@@ -32,8 +32,11 @@ class Recipe:
     warm_up: float = 0.2  # share of the steps
     weight_decay: float = 0.05  # AdamW's, relative to the learning rate
     label_smoothing: float = 0.05
-    validation: int = 5000  # training images held out, stratified; at most a tenth of them
+    averaged: float = 0.0  # momentum of the weights' moving average, which then is the result
+    validation: int = 5000  # training images held out, stratified; at most a tenth; 0: none
+    fold: int = 0  # which ones: every number holds out others
     patience: int = 10  # epochs without a better validation accuracy before stopping
+    temperature: float = 0.0  # of the probabilities; 0 fits it on the images held out
     seed: int = 0
     precision: str = "auto"  # bfloat16 where the processor computes in it, else float32
 
@@ -45,7 +48,15 @@ class Recipe:
         _require(0 <= self.warm_up < 1, "warm_up", self.warm_up, "from 0 up to 1")
         _require(0 <= self.flagged_ones <= 1, "flagged_ones", self.flagged_ones, "from 0 to 1")
         _require(self.page_glyphs >= 0, "page_glyphs", self.page_glyphs, "0 or more")
-        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        for name in ("seed", "fold", "validation", "temperature"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _require(0 <= self.averaged < 1, "averaged", self.averaged, "from 0 up to 1")
+        _require(
+            self.validation > 0 or self.temperature > 0,
+            "temperature",
+            self.temperature,
+            "above 0 where no image is held out to fit it on",
+        )
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             _require(value in choices, name, value, f"one of {', '.join(choices)}")

@@ -1,8 +1,9 @@
 """One training run, from a recipe to a folder with a model in it.
 
 A run folder holds `recipe.json` (every knob, resolved), `history.csv` (a row per epoch),
-`last.keras` (where a killed run goes on), `best.keras` (the best epoch by validation, float32),
-`model.onnx` (that epoch, calibrated), `metrics.json`, `curves.png` and `confusion.png`.
+`last.npz` (where a killed run goes on), `best.keras` (the best epoch by validation, or the last
+where nothing is held out; float32), `model.onnx` (that epoch, calibrated), `metrics.json`,
+`curves.png` and `confusion.png`.
 Every file appears under its name only when it is whole.
 """
 
@@ -13,22 +14,24 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from scipy.special import log_softmax
 
 import digitreader
 from digitreader.classifier import Classifier, ModelCard, softmax
 from digitreader.errors import DataError, UsageError, needs_extra
 from digitreader.outputs import whole, write_json_file
-from digitreader.training import export, networks, plots
-from digitreader.training.batches import Batches, steps_of
+from digitreader.training import export, networks, plots, warps
+from digitreader.training.batches import Batches, on_varied, steps_of
 from digitreader.training.calibrate import fit_temperature
-from digitreader.training.datasets import Dataset, Split, hold_out, load, one_hot, scaled
+from digitreader.training.datasets import Dataset, Split, hold_out, load
 from digitreader.training.metrics import Scores, score
 from digitreader.training.recipes import Recipe
 from digitreader.training.synthetic.cut import cut_glyphs
@@ -47,7 +50,7 @@ class Run:
 
     folder: Path
     history: list[Row]
-    validation: Scores
+    validation: Scores | None
     test: Scores | None
     parity: export.Parity
     seconds: float  # of training, without start-up and evaluation
@@ -83,23 +86,22 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     write_json_file(recipe.as_dict(), out / "recipe.json")
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
-    network, rows = _begun(out, recipe, kept) if resume else (None, [])
-    if network is None:
-        network = networks.build(recipe.network, len(dataset.labels))
-        compile_network(network, recipe, steps_of(kept, recipe))
-    batches = Batches(kept, dataset.labels, recipe, first_epoch=len(rows))
-    log = EpochLog(out, rows, recipe, report)
+    network = networks.build(recipe.network, len(dataset.labels))
+    batches = Batches(kept, dataset.labels, recipe)
+    trainer = on_varied(network, batches.images, warps.named(recipe.augment))
+    compile_network(trainer, recipe, steps_of(kept, recipe))
+    rows = _restored(out, network, trainer.optimizer, steps_of(kept, recipe)) if resume else []
+    batches.first_epoch = len(rows)
+    log = EpochLog(out, rows, recipe, network, held, report)
     callbacks = [log, *_tensorboard(out)] if tensorboard else [log]
     interrupted = False
     try:
         if not log.finished:
-            network.fit(
+            trainer.fit(
                 batches,
                 steps_per_epoch=steps_of(kept, recipe),
                 initial_epoch=len(rows),
                 epochs=recipe.epochs,
-                validation_data=(scaled(held.images), one_hot(held.targets, len(dataset.labels))),
-                validation_batch_size=500,
                 shuffle=False,  # the batches come shuffled
                 callbacks=callbacks,
                 verbose=0,
@@ -110,25 +112,35 @@ def train(  # noqa: PLR0913 (all but the first two by name)
         keras.config.set_dtype_policy("float32")
     if not log.rows:
         raise DataError(f"no epoch was finished: there is nothing to save in {out}")
-    return _finish(recipe, dataset, held, log, interrupted)
+    return _finish(recipe, dataset, (kept, held), log, interrupted)
 
 
 class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Keeps the history, the best epoch and the place to go on from, and stops in time."""
 
-    def __init__(
-        self, folder: Path, rows: list[Row], recipe: Recipe, report: Reporter | None
+    def __init__(  # noqa: PLR0913, PLR0917 (all that an epoch's end needs)
+        self,
+        folder: Path,
+        rows: list[Row],
+        recipe: Recipe,
+        network: keras.Model,
+        held: Split | None,
+        report: Reporter | None,
     ) -> None:
         super().__init__()
         self.folder = folder
         self.rows = list(rows)
         self._recipe = recipe
+        self._network = network
+        self._held = held
         self._report = report
         self._started = 0.0
 
     @property
     def stale(self) -> bool:
         """Whether the validation accuracy has not risen for as long as patience lasts."""
+        if self._held is None:
+            return False
         accuracies = [row["val_accuracy"] for row in self.rows]
         return len(accuracies) - 1 - accuracies.index(max(accuracies)) >= self._recipe.patience
 
@@ -142,7 +154,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
         Keras saves no state of its random generators, so a resumed run would drop out others.
         """
-        for i, layer in enumerate(self.model.layers):
+        for i, layer in enumerate(self._network.layers):
             if hasattr(layer, "seed_generator"):
                 rng = np.random.default_rng((self._recipe.seed, 2, epoch, i))
                 layer.seed_generator.state.assign(rng.integers(0, 2**32, 2, dtype=np.uint32))
@@ -154,17 +166,20 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             self._report(len(self.rows) + (batch + 1) / self.params["steps"], logs)
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
-        """Write everything down; `last.keras` comes last, for the rest follows from it."""
+        """Write everything down; `last.npz` comes last, for the rest follows from it."""
         row = {"epoch": float(epoch + 1)}
         row |= {name: float(value) for name, value in (logs or {}).items()}
         rate = self.model.optimizer.learning_rate
         row["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
         row["seconds"] = time.perf_counter() - self._started
-        rows = [*self.rows, row]  # ours when everything is written: Ctrl-C may come in between
-        if best_of(rows) == epoch:
-            _save(export.in_float32(self.model), self.folder / "best.keras")
+        with averaged(self._network, self.model.optimizer):
+            if self._held is not None:
+                row |= _validated(self._network, self._held)
+            rows = [*self.rows, row]  # ours when everything is written: Ctrl-C may come before
+            if best_of(rows) == epoch:
+                _save(export.in_float32(self._network), self.folder / "best.keras")
         _write_history(rows, self.folder)
-        _save(self.model, self.folder / "last.keras")
+        _write_state(self.folder / "last.npz", self._network, self.model.optimizer)
         self.rows = rows
         if self._report is not None:
             self._report(len(rows), row)
@@ -172,8 +187,35 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
 
 def best_of(rows: list[Row]) -> int:
-    """Return the epoch (from 0) with the highest validation accuracy; of equals, the least loss."""
+    """Return the epoch (from 0) with the highest validation accuracy; of equals, the least loss.
+
+    Where nothing was held out it is the last.
+    """
+    if "val_accuracy" not in rows[-1]:
+        return len(rows) - 1
     return max(range(len(rows)), key=lambda i: (rows[i]["val_accuracy"], -rows[i]["val_loss"]))
+
+
+@contextmanager
+def averaged(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Give the network its weights' moving average for a while, where the optimiser keeps one."""
+    if not optimizer.use_ema:
+        yield
+        return
+    own = network.get_weights()
+    optimizer.finalize_variable_values(network.trainable_variables)
+    try:
+        yield
+    finally:
+        network.set_weights(own)
+
+
+def _validated(network: keras.Model, held: Split) -> Row:
+    """Negative log-likelihood and accuracy on the images held out."""
+    log_p = log_softmax(export.logits_of(network, held.images), axis=1)  # [V, K]
+    right = log_p.argmax(axis=1) == held.targets
+    likely = log_p[np.arange(len(held)), held.targets]
+    return {"val_loss": -float(likely.mean()), "val_accuracy": float(right.mean())}
 
 
 def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
@@ -201,11 +243,13 @@ def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
         )
 
 
-def _split(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
+def _split(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None]:
     """Part the training images in those trained on and those held out."""
-    n = len(dataset.train.targets)
-    kept, held = hold_out(dataset.train, min(recipe.validation, n // 10), recipe.seed)
-    if len(kept.targets) < recipe.batch_size:
+    n = len(dataset.train)
+    kept, held = dataset.train, None
+    if recipe.validation:
+        kept, held = hold_out(dataset.train, min(recipe.validation, n // 10), recipe.fold)
+    if len(kept) < recipe.batch_size:
         raise DataError(
             f"{dataset.name} has {n} training images; expected at least {recipe.batch_size} "
             "(one batch) beside the validation images: lower --batch-size"
@@ -232,30 +276,42 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         rate = keras.optimizers.schedules.CosineDecay(
             0.0 if warm else rate, max(1, total - warm), warmup_target=rate, warmup_steps=warm
         )
+    average: dict[str, Any] = {}
+    if recipe.averaged:
+        average = {"use_ema": True, "ema_momentum": recipe.averaged}
     if recipe.optimizer == "adam":
-        return keras.optimizers.Adam(rate)
-    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+        return keras.optimizers.Adam(rate, **average)
+    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **average)
 
 
-def _finish(recipe: Recipe, dataset: Dataset, held: Split, log: EpochLog, interrupted: bool) -> Run:
+def _finish(
+    recipe: Recipe,
+    dataset: Dataset,
+    parts: tuple[Split, Split | None],
+    log: EpochLog,
+    interrupted: bool,
+) -> Run:
     """Turn the best epoch into a calibrated, checked model, and write the results."""
     out = log.folder
     network = keras.saving.load_model(out / "best.keras")
-    logits = export.logits_of(network, held.images)  # [V, K]
-    temperature = fit_temperature(logits, held.targets)
-    validation = score(softmax(logits / np.float32(temperature)), held.targets, dataset.labels)
+    kept, held = parts
+    validation, temperature = None, recipe.temperature
+    if held is not None:
+        logits = export.logits_of(network, held.images)  # [V, K]
+        temperature = temperature or fit_temperature(logits, held.targets)
+        validation = score(softmax(logits / np.float32(temperature)), held.targets, dataset.labels)
     seconds = sum(row["seconds"] for row in log.rows)
     trained = {
         "recipe": recipe.as_dict(),
         "epochs_run": len(log.rows),
         "best_epoch": best_of(log.rows) + 1,
         "seconds": round(seconds, 1),
-        "validation": {"n": validation.n, "accuracy": validation.accuracy},
+        "validation": {"n": validation.n, "accuracy": validation.accuracy} if validation else None,
         "digitreader": digitreader.__version__,
     }
     card = ModelCard(out.name, dataset.labels, temperature, UNSURE_BELOW, trained=trained)
     export.write_onnx(network, out / "model.onnx", card)
-    measured = dataset.test or held
+    measured = dataset.test or held or kept
     parity = export.check_parity(network, out / "model.onnx", measured.images[:PARITY_IMAGES])
     test = None
     if dataset.test:
@@ -273,28 +329,40 @@ def _finish(recipe: Recipe, dataset: Dataset, held: Split, log: EpochLog, interr
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "keras": f"{keras.__version__} on {keras.backend.backend()}",
         "interrupted": interrupted,
-        "validation": validation.as_dict(),
+        "validation": validation.as_dict() if validation else None,
         "test": test.as_dict() if test else None,
     }
     write_json_file(metrics, out / "metrics.json")
     plots.curves(log.rows, out / "curves.png")
-    plots.confusion(test or validation, out / "confusion.png")
+    if measure := test or validation:
+        plots.confusion(measure, out / "confusion.png")
     return Run(out, log.rows, validation, test, parity, seconds, interrupted)
 
 
-def _begun(folder: Path, recipe: Recipe, kept: Split) -> tuple[keras.Model | None, list[Row]]:
-    """Return the network of the last whole epoch and the history up to it, if there is one.
+def _restored(
+    folder: Path, network: keras.Model, optimizer: keras.optimizers.Optimizer, steps: int
+) -> list[Row]:
+    """Set a network and its optimiser to the last whole epoch; return the history up to it.
 
-    The network's own count of steps says which epoch that was: a history that is an epoch
+    The optimiser's own count of steps says which epoch that was: a history that is an epoch
     ahead (killed between the two files) is cut back to it.
     """
-    if not (folder / "last.keras").exists():
-        return None, []
-    network = keras.saving.load_model(folder / "last.keras")
-    epochs = int(network.optimizer.iterations) // steps_of(kept, recipe)
+    if not (folder / "last.npz").exists():
+        return []
+    optimizer.build(network.trainable_variables)
+    with np.load(folder / "last.npz") as state:
+        for i, variable in enumerate([*network.variables, *optimizer.variables]):
+            variable.assign(state[str(i)])
     with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    return network, rows[:epochs]
+    return rows[: int(optimizer.iterations) // steps]
+
+
+def _write_state(path: Path, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    variables = enumerate([*network.variables, *optimizer.variables])
+    arrays = {str(i): keras.ops.convert_to_numpy(variable) for i, variable in variables}
+    with whole(path) as draft, draft.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def _write_history(rows: list[Row], folder: Path) -> None:

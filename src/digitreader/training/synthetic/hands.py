@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from digitreader.errors import DataError
-from digitreader.training.augment import Warp, flagged
 from digitreader.training.datasets import Split
+from digitreader.training.flags import flagged
 
 HEIGHT = 64  # px; digits are drawn this high, a page's hardly ever are
 DRAWN = 10_000  # characters of all fonts that are kept, some 5 KB each
 FONT_SUFFIXES = (".ttf", ".otf", ".woff", ".woff2")
 FLAGGED = 0.4  # share of the ones; few of MNIST's writers gave them a flag, many do
-BENT = Warp(rotation=4, shear=0.05, stretch=0.15, elastic=0.5)
+TURN, SHEAR, STRETCH, ELASTIC = np.deg2rad(4), 0.05, 0.15, 0.5  # how far a scanned digit is bent
 
 
 class Shape(NamedTuple):
@@ -67,7 +67,7 @@ class ScannedHand:
     def draw(self, character: str, rng: np.random.Generator) -> Shape:
         """Draw one of the images, bent a little."""
         images = self._images[int(character)]
-        image = BENT(images[[rng.integers(len(images))]], rng)[0]
+        image = _written_again(images[rng.integers(len(images))], rng)
         # Enlarged first, so that the pen's edge, not MNIST's grey pixels, is on the page.
         large = cv2.resize(image, None, fx=3.2, fy=3.2, interpolation=cv2.INTER_CUBIC)
         return _standing(_grey(large), 1.0, 0.0)
@@ -231,6 +231,23 @@ def _bent(ink: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.floa
     return np.asarray(
         cv2.remap(ink, columns + field[..., 0], rows + field[..., 1], cv2.INTER_LINEAR), np.float32
     )
+
+
+def _written_again(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A scanned digit turned, slanted, stretched and bent a little: uint8 [h, w], the same."""
+    turn, shear = rng.uniform(-TURN, TURN), rng.uniform(-SHEAR, SHEAR)
+    stretch = np.sqrt(1 + rng.uniform(-STRETCH, STRETCH))
+    field = rng.uniform(-ELASTIC, ELASTIC, (5, 5, 2)).astype(np.float32)
+    cos, sin = np.cos(turn), np.sin(turn)
+    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, shear], [0, 1]])
+    matrix = (matrix * (stretch, 1 / stretch)).astype(np.float32)  # to the image's own px
+    rows, columns = np.indices(image.shape, np.float32)
+    middle = np.float32((image.shape[1] - 1) / 2), np.float32((image.shape[0] - 1) / 2)
+    x, y = columns - middle[0], rows - middle[1]
+    moved = cv2.resize(field, image.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    from_x = matrix[0, 0] * x + matrix[0, 1] * y + middle[0] + moved[..., 0]
+    from_y = matrix[1, 0] * x + matrix[1, 1] * y + middle[1] + moved[..., 1]
+    return np.asarray(cv2.remap(image, from_x, from_y, cv2.INTER_LINEAR), np.uint8)
 
 
 def _standing(ink: NDArray[np.float32], top: float, bottom: float) -> Shape:
