@@ -15,11 +15,14 @@ from digitreader.doors.cli import cli
 from digitreader.errors import DataError, UsageError
 from digitreader.finder import CLASSES, NOTHING, OTHER_WRITING, STRIDE
 from digitreader.reading import Box
+from digitreader.training.datasets import load
 from digitreader.training.synthetic import papers, windows
 from digitreader.training.synthetic.cut import cut_glyphs
 from digitreader.training.synthetic.drawings import figure, scribble, underline
 from digitreader.training.synthetic.folder import write_pages
 from digitreader.training.synthetic.hands import HEIGHT, Hands, invented_hand, stroke_hands
+from digitreader.training.synthetic.outliers import KINDS as OUTLIERS
+from digitreader.training.synthetic.outliers import outliers
 from digitreader.training.synthetic.pages import (
     KINDS,
     Range,
@@ -301,3 +304,24 @@ def test_cut_glyphs_are_the_digits_that_were_written(hands: Hands) -> None:
     # Cut out among neighbours and lines, most are still what they were, says who never saw them.
     read = Classifier.open().probabilities(cut.images).argmax(axis=1)
     assert (read == cut.targets).mean() > 0.6
+
+
+def test_outliers_are_glyphs_of_every_kind_and_repeat_with_their_seed(hands: Hands) -> None:
+    digits = load("optdigits").train
+    once, again = (outliers(hands, digits, 60, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    assert (once != outliers(hands, digits, 60, seed=4)).any()
+    assert once.shape == (60, 28, 28)
+    assert once.dtype == np.uint8
+    assert (once.max(axis=(1, 2)) > 100).mean() > 0.95
+    for name, (_, make) in OUTLIERS.items():
+        inks = [make(hands, digits, np.random.default_rng(i)) for i in range(10)]
+        assert all(0 <= ink.min() <= ink.max() <= 1 for ink in inks), name
+        assert np.mean([(ink > 0.5).mean() for ink in inks]) > 0.02, name
+
+
+def test_a_pair_is_two_digits_on_one_line(hands: Hands) -> None:
+    digits = load("optdigits").train
+    inks = [OUTLIERS["pair"][1](hands, digits, np.random.default_rng(i)) for i in range(20)]
+    assert all(ink[-3:].any() for ink in inks)
+    assert np.mean([ink.shape[1] > 1.1 * ink.shape[0] for ink in inks]) > 0.8

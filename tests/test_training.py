@@ -244,6 +244,23 @@ def test_averaged_weights_are_the_result_and_training_goes_on_with_its_own(tmp_p
     assert len(going_on.history) == 2
 
 
+def test_a_network_that_saw_what_is_no_digit_says_so(tmp_path: Path, optdigits: Any) -> None:
+    recipe = QUICK.with_changes(outliers=800, network="default", augment="shift", epochs=6)
+    train(recipe, tmp_path / "run")
+    classifier = Classifier.open(tmp_path / "run" / "model.onnx")
+    stripes = np.zeros((4, 28, 28), np.uint8)
+    for i, image in enumerate(stripes):
+        image[4:24, 4:24][:: i + 2] = 255
+    assert classifier.logits(stripes).shape == (4, 11)
+    assert classifier.probabilities(stripes).shape == (4, 10)
+    assert classifier.probabilities(stripes).sum(axis=1).max() < 0.3
+    assert np.median(classifier.probabilities(optdigits[0]).sum(axis=1)) > 0.9
+    scores = [
+        evaluate(tmp_path / "run" / name, "optdigits") for name in ("model.onnx", "best.keras")
+    ]
+    np.testing.assert_array_equal(scores[0].confusion, scores[1].confusion)
+
+
 def test_another_fold_holds_out_other_images(tmp_path: Path) -> None:
     runs = [train(QUICK.with_changes(epochs=1, fold=fold), tmp_path / str(fold)) for fold in (0, 1)]
     a, b = (run.validation for run in runs)

@@ -70,7 +70,9 @@ class Classifier:
         return cls(session, _card_of(session, path))
 
     def logits(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the network on uint8 [N, 28, 28], ink bright: float32 [N, K], uncalibrated.
+        """Run the network on uint8 [N, 28, 28], ink bright: float32 [N, K or K + 1], uncalibrated.
+
+        A model that has seen other things than its K classes has a column more, for those.
 
         Raises:
             ValueError: the array has another shape or type.
@@ -86,11 +88,14 @@ class Classifier:
         ]
         if not batches:
             return np.empty((0, len(self.card.labels)), np.float32)
-        return np.concatenate(batches)  # [N, K]
+        return np.concatenate(batches)  # [N, K or K + 1]
 
     def probabilities(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Calibrated probabilities of uint8 [N, 28, 28], ink bright: float32 [N, K]."""
-        return softmax(self.logits(glyphs) / self.card.temperature)
+        """Calibrated probabilities of uint8 [N, 28, 28], ink bright: float32 [N, K].
+
+        What a row lacks to one is the probability that the glyph is none of the classes.
+        """
+        return softmax(self.logits(glyphs) / self.card.temperature)[:, : len(self.card.labels)]
 
 
 def shipped_model(name: str) -> Path:

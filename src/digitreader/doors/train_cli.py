@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from digitreader.training.metrics import Scores
     from digitreader.training.train import Reporter, Row
 
+FONTS = click.option(
+    "--fonts",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of fonts for other writing; those that matplotlib ships by default.",
+)
+
 
 @click.command()
 @click.option(
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Go on with the killed run that lies there.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard too.")
+@FONTS
 @DATA_DIR
 def train(  # noqa: PLR0913 (one parameter per option)
     *,
@@ -64,6 +71,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     out: Path | None,
     resume: bool,
     tensorboard: bool,
+    fonts: Path | None,
     data_dir: Path | None,
 ) -> int:
     """Train a network, measure it and save it.
@@ -90,7 +98,13 @@ def train(  # noqa: PLR0913 (one parameter per option)
         from digitreader.training import train as training
     with _training_progress(chosen.epochs) as report:
         run = training.train(
-            chosen, out, resume=resume, data_dir=data_dir, report=report, tensorboard=tensorboard
+            chosen,
+            out,
+            resume=resume,
+            data_dir=data_dir,
+            fonts=fonts,
+            report=report,
+            tensorboard=tensorboard,
         )
     held = f"; validation {run.validation.summary()}" if run.validation else ""
     click.echo(f"Trained for {run.seconds:.0f} s{held}")
@@ -102,11 +116,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
 
 
 @click.command("train-finder")
-@click.option(
-    "--fonts",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of fonts for other writing; those that matplotlib ships by default.",
-)
+@FONTS
 @click.option("--steps", type=int, help="Batches of windows to train on.")
 @click.option("--batch-size", type=int, help="Windows a step, 192×192 px each.")
 @click.option("--learning-rate", type=float, help="At its peak.")

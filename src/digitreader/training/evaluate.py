@@ -56,11 +56,12 @@ def _keras_probabilities(
     except Exception as error:  # Keras raises whatever the file made it stumble over
         raise ModelError(f"{path} is not a readable .keras model: {error}") from error
     shapes = network.input_shape, network.output_shape
-    if shapes != ((None, 28, 28, 1), (None, classes)):
+    known = [((None, 28, 28, 1), (None, classes + more)) for more in (0, 1)]
+    if shapes not in known:
         raise ModelError(
             f"{path} takes and gives {shapes}; expected (None, 28, 28, 1) and (None, {classes})"
         )
     outputs = logits_of(network, images)
     last = network.layers[-1]
     already = getattr(getattr(last, "activation", None), "__name__", "") == "softmax"
-    return outputs if already else softmax(outputs)
+    return (outputs if already else softmax(outputs))[:, :classes]

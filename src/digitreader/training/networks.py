@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from digitreader.errors import UsageError
@@ -106,6 +107,47 @@ def double_conv(x: Tensor) -> Tensor:
     return layers.Dropout(0.5)(x)
 
 
+def residual(x: Tensor, widths: tuple[int, int, int], blocks: int) -> Tensor:
+    """A stem on 28×28, then blocks of two convolutions that add to their input (He et al. 2016).
+
+    `widths` are those of the stem, of the blocks on 14×14 and of the blocks on 7×7. Every map is
+    blurred a little before it is halved, so that a shift changes it less (Zhang 2019).
+    """
+    from keras import layers
+
+    stem, middle, last = widths
+    x = _normalised(layers.Conv2D(stem, 5, padding="same", use_bias=False)(x))
+    for width in (middle, last):
+        x = _normalised(_conv(width)(_halved(x)))  # [N, 14, 14, middle], [N, 7, 7, last]
+        for _ in range(blocks):
+            inner = _normalised(_conv(width)(x))
+            inner = layers.BatchNormalization(momentum=0.9)(_conv(width)(inner))
+            x = layers.ReLU()(layers.Add()([x, inner]))
+    return layers.GlobalMaxPooling2D()(x)  # [N, last]
+
+
+def tiny(x: Tensor) -> Tensor:
+    """Six narrow convolutions, in pairs on 28×28, 14×14 and 7×7: 19,000 parameters."""
+    from keras import layers
+
+    for i, (first, second) in enumerate(((12, 16), (16, 24), (24, 24))):
+        x = layers.MaxPooling2D()(x) if i else x
+        x = _normalised(_conv(second)(_normalised(_conv(first)(x))))
+    return layers.GlobalMaxPooling2D()(x)  # [N, 24]
+
+
+def nano(x: Tensor) -> Tensor:
+    """Depthwise separable convolutions (Howard et al. 2017): under 2,000 parameters."""
+    from keras import layers
+
+    x = layers.MaxPooling2D()(_normalised(_conv(6)(x)))  # [N, 14, 14, 6]
+    for i, width in enumerate((12, 16, 18, 18)):
+        x = layers.MaxPooling2D()(x) if i == 2 else x  # [N, 7, 7, 16]
+        x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+        x = _normalised(layers.Conv2D(width, 1, use_bias=False)(x))
+    return layers.GlobalAveragePooling2D()(x)  # [N, 18]
+
+
 def lenet5(x: Tensor) -> Tensor:
     """LeNet-5 as it is taught today: tanh and average pooling (LeCun et al. 1998)."""
     from keras import layers
@@ -132,6 +174,14 @@ def mlp(x: Tensor) -> Tensor:
 
 NETWORKS: dict[str, Network] = {
     "default": Network(default, "16, blocks of 32 and 96, global max pool: fast and accurate"),
+    "residual": Network(
+        partial(residual, widths=(32, 64, 128), blocks=2), "a ResNet of 32-64-128: most accurate"
+    ),
+    "residual-small": Network(
+        partial(residual, widths=(16, 32, 64), blocks=1), "a ResNet of 16-32-64"
+    ),
+    "tiny": Network(tiny, "six narrow convolutions, 19,000 parameters"),
+    "nano": Network(nano, "separable convolutions, under 2,000 parameters"),
     "plain": Network(plain, "three convolutions 32-64-128, dense 128"),
     "dense-128": Network(dense_128, "two convolutions 32-64, dense 128"),
     "dense-64-dropout": Network(dense_64_dropout, "two convolutions 32-64, dense 64, dropout"),
@@ -152,6 +202,14 @@ def _normalised(x: Tensor) -> Tensor:
 
     # A short run sees a few hundred steps: the usual momentum of 0.99 would lag behind it.
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+
+
+def _halved(x: Tensor) -> Tensor:
+    """The maximum of every pixel and those after it, blurred, every second one kept."""
+    from keras import layers
+
+    x = layers.MaxPooling2D(2, strides=1, padding="same")(x)
+    return layers.AveragePooling2D(3, strides=2, padding="same")(x)
 
 
 def _two_convolutions(x: Tensor) -> Tensor:

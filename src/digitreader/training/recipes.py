@@ -24,6 +24,7 @@ class Recipe:
     augment: str = "shift"
     flagged_ones: float = 0.0  # share of the ones given a flag, which few of MNIST's have
     page_glyphs: int = 0  # digits cut out of synthetic pages to train on beside the images
+    outliers: int = 0  # glyphs that are no digit, to learn what is none
     epochs: int = 4
     batch_size: int = 128
     optimizer: str = "adamw"
@@ -47,8 +48,7 @@ class Recipe:
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         _require(0 <= self.warm_up < 1, "warm_up", self.warm_up, "from 0 up to 1")
         _require(0 <= self.flagged_ones <= 1, "flagged_ones", self.flagged_ones, "from 0 to 1")
-        _require(self.page_glyphs >= 0, "page_glyphs", self.page_glyphs, "0 or more")
-        for name in ("seed", "fold", "validation", "temperature"):
+        for name in ("page_glyphs", "outliers", "seed", "fold", "validation", "temperature"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(0 <= self.averaged < 1, "averaged", self.averaged, "from 0 up to 1")
         _require(

@@ -35,9 +35,11 @@ from digitreader.training.datasets import Dataset, Split, hold_out, load
 from digitreader.training.metrics import Scores, score
 from digitreader.training.recipes import Recipe
 from digitreader.training.synthetic.cut import cut_glyphs
+from digitreader.training.synthetic.outliers import outliers
 from digitreader.training.synthetic.writers import writers_with
 
 PARITY_IMAGES = 1000
+NO_CLASS = ""  # the label of what is no digit
 UNSURE_BELOW = 0.7  # calibrated confidence; on held-out MNIST one digit in 400 has less
 
 Row = dict[str, float]
@@ -63,13 +65,15 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     *,
     resume: bool = False,
     data_dir: Path | None = None,
+    fonts: Path | None = None,
     report: Reporter | None = None,
     tensorboard: bool = False,
 ) -> Run:
     """Train by a recipe into a folder, or go on with the run that lies there.
 
     Interrupting it (Ctrl-C) finishes the run with the best epoch so far. `tensorboard` writes
-    logs for TensorBoard to the folder's `tensorboard/`, too.
+    logs for TensorBoard to the folder's `tensorboard/`, too. `fonts` is a folder of fonts for the
+    letters among what a recipe makes up; those that matplotlib ships by default.
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
@@ -80,14 +84,14 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     _check_folder(out, recipe, resume)
     dataset = load(recipe.dataset, data_dir)
     kept, held = _split(dataset, recipe)
-    if recipe.page_glyphs:
-        kept += cut_glyphs(writers_with(kept), recipe.page_glyphs, recipe.seed)
+    labels = dataset.labels + (NO_CLASS,) * bool(recipe.outliers)
+    kept += _made_up(kept, len(dataset.labels), recipe, fonts)
     out.mkdir(parents=True, exist_ok=True)
     write_json_file(recipe.as_dict(), out / "recipe.json")
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
-    network = networks.build(recipe.network, len(dataset.labels))
-    batches = Batches(kept, dataset.labels, recipe)
+    network = networks.build(recipe.network, len(labels))
+    batches = Batches(kept, labels, recipe)
     trainer = on_varied(network, batches.images, warps.named(recipe.augment))
     compile_network(trainer, recipe, steps_of(kept, recipe))
     rows = _restored(out, network, trainer.optimizer, steps_of(kept, recipe)) if resume else []
@@ -257,6 +261,20 @@ def _split(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None]:
     return kept, held
 
 
+def _made_up(kept: Split, classes: int, recipe: Recipe, fonts: Path | None) -> Split:
+    """Digits cut from pages that the images wrote, and what is no digit, as the recipe says."""
+    made = kept.take(np.arange(0))
+    if not (recipe.page_glyphs or recipe.outliers):
+        return made
+    hands = writers_with(kept, fonts)
+    if recipe.page_glyphs:
+        made += cut_glyphs(hands, recipe.page_glyphs, recipe.seed)
+    if recipe.outliers:
+        images = outliers(hands, kept, recipe.outliers, recipe.seed)
+        made += Split(images, np.full(len(images), classes, np.int64))
+    return made
+
+
 def compile_network(network: keras.Model, recipe: Recipe, steps: int) -> None:
     """Give a network the recipe's loss and optimiser; `steps` are those of an epoch."""
     network.compile(
@@ -299,7 +317,8 @@ def _finish(
     if held is not None:
         logits = export.logits_of(network, held.images)  # [V, K]
         temperature = temperature or fit_temperature(logits, held.targets)
-        validation = score(softmax(logits / np.float32(temperature)), held.targets, dataset.labels)
+        probabilities = softmax(logits / np.float32(temperature))[:, : len(dataset.labels)]
+        validation = score(probabilities, held.targets, dataset.labels)
     seconds = sum(row["seconds"] for row in log.rows)
     trained = {
         "recipe": recipe.as_dict(),

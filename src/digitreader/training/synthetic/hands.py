@@ -135,10 +135,13 @@ class StrokeHand:
 
 
 def invented_hand(rng: np.random.Generator) -> StrokeHand:
-    """Make up the letters of an alphabet that nobody writes: two to four strokes each."""
-    return StrokeHand(
-        {c: [_some_stroke(rng) for _ in range(rng.integers(2, 5))] for c in string.ascii_letters}
-    )
+    """Make up the letters of an alphabet that nobody writes, two to four strokes each."""
+    return StrokeHand({c: invented_letter(rng) for c in string.ascii_letters})
+
+
+def invented_letter(rng: np.random.Generator) -> list[NDArray[np.float32]]:
+    """Make up the strokes of one."""
+    return [_some_stroke(rng) for _ in range(rng.integers(2, 5))]
 
 
 def _some_stroke(rng: np.random.Generator) -> NDArray[np.float32]:
