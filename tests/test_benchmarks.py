@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from digitreader.reading import Box
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
+from corruptions import CORRUPTIONS, corrupted
 from peers import dark_on_light, digits_in, in_rows, numbers_in, prepared
 from scores import (
     Answer,
@@ -129,3 +131,37 @@ def test_peers_get_dark_digits_of_a_good_size_with_a_border() -> None:
     assert ready[0, 0, 0] == 255
     assert ready.min() < 50
     assert (dark_on_light(255 - picture) == 255 - picture).all()
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_harm_repeats_and_leaves_most_of_the_picture(name: str, optdigits: tuple[Any, Any]) -> None:
+    images = optdigits[0][:20]
+    once, again = corrupted(name, images), corrupted(name, images)
+    np.testing.assert_array_equal(once, again)
+    assert (corrupted(name, images, seed=1) != once).any() or name in UNVARIED
+    assert once.shape == images.shape
+    assert once.dtype == np.uint8
+    assert (once != images).any(axis=(1, 2)).all()
+
+
+UNVARIED = ("scale", "brightness", "stripe", "canny edges")
+
+
+def test_geometric_harm_is_as_large_as_said() -> None:
+    bar = np.zeros((40, 28, 28), np.uint8)
+    bar[:, 4:24, 13:15] = 255
+
+    def slope(name: str) -> list[float]:
+        """Columns per row of each harmed bar, downwards."""
+        rows = np.arange(8, 20)
+        middles = (corrupted(name, bar)[:, 8:20] / 255 * np.arange(28)).sum(axis=2)
+        middles /= (corrupted(name, bar)[:, 8:20] / 255).sum(axis=2)
+        return [float(np.polyfit(rows, m, 1)[0]) for m in middles]
+
+    assert sorted({round(abs(s), 1) for s in slope("shear")}) == [0.4]
+    assert {round(np.arctan(abs(s)), 1) for s in slope("rotate")} == {0.4}
+    assert {s > 0 for s in slope("shear")} == {True, False}
+    tall = (corrupted("scale", bar) > 127).any(axis=2).sum(axis=1)
+    assert set(tall) == {14}
+    moved = (corrupted("translate", bar) > 127).any(axis=1).argmax(axis=1) - 13
+    assert set(np.abs(moved)) == {3}

@@ -16,7 +16,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,14 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     fonts: Path | None = None,
     report: Reporter | None = None,
     tensorboard: bool = False,
+    test: bool = True,
 ) -> Run:
     """Train by a recipe into a folder, or go on with the run that lies there.
 
     Interrupting it (Ctrl-C) finishes the run with the best epoch so far. `tensorboard` writes
     logs for TensorBoard to the folder's `tensorboard/`, too. `fonts` is a folder of fonts for the
-    letters among what a recipe makes up; those that matplotlib ships by default.
+    letters among what a recipe makes up; those that matplotlib ships by default. Without `test`
+    the dataset's test images are not looked at, as is right where recipes are compared.
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
@@ -83,6 +85,8 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     recipe = recipe.resolved()
     _check_folder(out, recipe, resume)
     dataset = load(recipe.dataset, data_dir)
+    if not test:
+        dataset = replace(dataset, test=None)
     kept, held = _split(dataset, recipe)
     labels = dataset.labels + (NO_CLASS,) * bool(recipe.outliers)
     kept += _made_up(kept, len(dataset.labels), recipe, fonts)

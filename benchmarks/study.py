@@ -1,0 +1,107 @@
+"""Which recipe is best: networks, augmentations and schedules compared on held-out images.
+
+    python benchmarks/study.py [--only residual …] [--folds 3]
+
+The test images are not looked at. Each variant is trained once for each fold, holding out other
+5,000 training images, and judged by its last epoch: errors and negative log-likelihood, paired
+with its base fold by fold. Every run is added to `benchmarks/results/study.json` as it ends, so
+a stopped study goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from digitreader.outputs import write_json_file
+from digitreader.training.recipes import RECIPES, Recipe
+from digitreader.training.train import train
+from machine import describe
+
+RESULT = Path(__file__).parent / "results" / "study.json"
+
+BASE = Recipe(augment="strong", flagged_ones=0.0, epochs=12, patience=12, averaged=0.99)
+VARIANTS: dict[str, Recipe] = {
+    "default network": BASE,
+    "residual": BASE.with_changes(network="residual"),
+    "residual-small": BASE.with_changes(network="residual-small"),
+    "tiny": BASE.with_changes(network="tiny"),
+    "nano": BASE.with_changes(network="nano"),
+    "no average": BASE.with_changes(averaged=0.0),
+    "no smoothing": BASE.with_changes(label_smoothing=0.0),
+    "classic augmentation": BASE.with_changes(augment="classic"),
+    "default recipe": RECIPES["default"],
+}
+
+
+def main() -> None:
+    """Train what is asked for and not yet there; print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--data-dir", type=Path)
+    options = parser.parse_args()
+    rows = json.loads(RESULT.read_text())["runs"] if RESULT.exists() else []
+    for name, recipe in missing(options.only, options.folds, rows):
+        rows.append({"variant": name, **measured(recipe, options.data_dir)})
+        write_json_file({"machine": describe(), "runs": rows, "table": table(rows)}, RESULT)
+        last = rows[-1]
+        print(f"{name}, fold {last['fold']}: {last['errors']} errors of {last['n']}, "
+              f"loss {last['loss']:.4f}, {last['seconds']:.0f} s", flush=True)  # fmt: skip
+    for name, row in table(rows).items():
+        print(f"{name:28} {row['errors']:6.1f} errors, loss {row['loss']:.4f}, "
+              f"{row['folds']} folds, {row['parameters']:,} parameters")  # fmt: skip
+
+
+def missing(
+    names: list[str], folds: int, rows: list[dict[str, Any]]
+) -> Iterator[tuple[str, Recipe]]:
+    """Fold by fold, what has not been run under its recipe of today."""
+    done = [(row["variant"], row["recipe"]) for row in rows]
+    for fold in range(folds):
+        for name in names:
+            recipe = VARIANTS[name].with_changes(fold=fold, seed=fold).resolved()
+            if (name, recipe.as_dict()) not in done:
+                yield name, recipe
+
+
+def measured(recipe: Recipe, data_dir: Path | None) -> dict[str, Any]:
+    """Train, and judge the last epoch."""
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        run = train(recipe, out, data_dir=data_dir, test=False)
+        metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    last, n = run.history[-1], metrics["validation"]["n"]
+    return {
+        "fold": recipe.fold,
+        "errors": round(n * (1 - last["val_accuracy"])),
+        "n": n,
+        "loss": last["val_loss"],
+        "seconds": run.seconds,
+        "parameters": metrics["parameters"],
+        "recipe": recipe.as_dict(),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Means over the folds of each variant."""
+    names = dict.fromkeys(row["variant"] for row in rows)
+    result = {}
+    for name in names:
+        own = [row for row in rows if row["variant"] == name]
+        result[name] = {
+            "folds": len(own),
+            "parameters": own[-1]["parameters"],
+            **{key: statistics.mean(row[key] for row in own)
+               for key in ("errors", "loss", "seconds")},
+        }  # fmt: skip
+    return result
+
+
+if __name__ == "__main__":
+    main()
