@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +22,10 @@ pytest.importorskip("tensorflow")
 from digitreader.classifier import Classifier, ModelCard  # noqa: E402
 from digitreader.errors import DataError, ModelError, UsageError  # noqa: E402
 from digitreader.training import export, networks, recipes  # noqa: E402
+from digitreader.training.datasets import load  # noqa: E402
 from digitreader.training.evaluate import evaluate  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
+from digitreader.training.teacher import softened  # noqa: E402
 from digitreader.training.train import train  # noqa: E402
 
 # Small and with dropout: its random state has to survive being killed, too.
@@ -259,6 +262,53 @@ def test_a_network_that_saw_what_is_no_digit_says_so(tmp_path: Path, optdigits: 
         evaluate(tmp_path / "run" / name, "optdigits") for name in ("model.onnx", "best.keras")
     ]
     np.testing.assert_array_equal(scores[0].confusion, scores[1].confusion)
+
+
+def test_an_ensemble_is_the_mean_of_its_members_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+    recipe = QUICK.with_changes(members=2, epochs=2)
+    run = train(recipe, tmp_path / "run")
+    images = load("optdigits").train.images[:100]
+    members = [keras.saving.load_model(tmp_path / "run" / f"member-{i}" / "best.keras")
+               for i in (0, 1)]  # fmt: skip
+    said = [export.logits_of(member, images) for member in members]
+    assert np.abs(said[0] - said[1]).max() > 0.1
+    logits = Classifier.open(tmp_path / "run" / "model.onnx").logits(images)
+    np.testing.assert_allclose(logits, (said[0] + said[1]) / 2, atol=1e-4)
+    assert [row["epoch"] for row in run.history] == [1, 2]
+    shutil.rmtree(tmp_path / "run" / "member-1")
+    again = train(recipe, tmp_path / "run", resume=True)
+    assert again.validation is not None
+    assert run.validation is not None
+    assert again.validation.loss == run.validation.loss
+
+
+def test_a_student_learns_from_its_teacher_alone(unbroken: Path, tmp_path: Path) -> None:
+    """A teacher that calls every digit by the next one's name is believed."""
+    wrong = keras.saving.load_model(unbroken / "best.keras")
+    last = wrong.layers[-1]
+    last.set_weights([np.roll(weights, 1, axis=-1) for weights in last.get_weights()])
+    teacher = tmp_path / "teacher.onnx"
+    export.write_onnx(wrong, teacher, ModelCard("t", tuple("0123456789"), 1.0, 0.5))
+    recipe = QUICK.with_changes(views=2, taught=1.0, label_smoothing=0.0, network="default")
+    with pytest.raises(UsageError, match="--teacher"):
+        train(recipe, tmp_path / "run")
+    with pytest.raises(UsageError, match="no other takes one"):
+        train(QUICK, tmp_path / "run", teacher=teacher)
+    train(recipe, tmp_path / "run", teacher=teacher)
+    kept = sorted(path.name for path in (tmp_path / "teacher.views").rglob("*.npy"))
+    assert kept == ["000.npy", "001.npy"]
+    digits = load("optdigits").train
+    said = Classifier.open(tmp_path / "run" / "model.onnx").logits(digits.images).argmax(axis=1)
+    assert ((said - digits.targets) % 10 == 1).mean() > 0.85
+
+
+def test_a_teacher_that_knows_less_is_not_asked() -> None:
+    hard = np.eye(3, dtype=np.float32)
+    soft = np.array([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]], np.float32)
+    mixed = softened(hard, soft, 0.5)
+    np.testing.assert_allclose(mixed, [[0.8, 0.2, 0.0], [0.05, 0.95, 0.0], [0.0, 0.0, 1.0]])
+    with pytest.raises(UsageError, match="outliers"):
+        softened(hard[:, :2], np.full((3, 3), 1 / 3, np.float32), 0.5)
 
 
 def test_another_fold_holds_out_other_images(tmp_path: Path) -> None:

@@ -58,15 +58,17 @@ class Classifier:
         self.card = card
 
     @classmethod
-    def open(cls, path: str | Path | None = None) -> Classifier:
+    def open(cls, path: str | Path | None = None, threads: int = 1) -> Classifier:
         """Load an ONNX file that this project made; None means the model that ships.
+
+        A page's glyphs are one small batch, which one thread reads sooner than a pool does;
+        0 means a thread for each core.
 
         Raises:
             ModelError: the file is missing, corrupt, or not one of ours.
         """
         path = Path(path) if path is not None else shipped_model(SHIPPED)
-        # A page's glyphs are one small batch: one thread answers sooner than a pool does.
-        session = session_of(path, threads=1)
+        session = session_of(path, threads)
         return cls(session, _card_of(session, path))
 
     def logits(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:

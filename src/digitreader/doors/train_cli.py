@@ -18,8 +18,8 @@ from digitreader.training.recipes import RECIPES
 from digitreader.training.warps import WARPS
 
 if TYPE_CHECKING:
+    from digitreader.training.epochs import Reporter, Row
     from digitreader.training.metrics import Scores
-    from digitreader.training.train import Reporter, Row
 
 FONTS = click.option(
     "--fonts",
@@ -57,6 +57,11 @@ FONTS = click.option(
 @click.option("--resume", is_flag=True, help="Go on with the killed run that lies there.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard too.")
 @FONTS
+@click.option(
+    "--teacher",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The .onnx model that a recipe with views learns from.",
+)
 @DATA_DIR
 def train(  # noqa: PLR0913 (one parameter per option)
     *,
@@ -72,6 +77,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     resume: bool,
     tensorboard: bool,
     fonts: Path | None,
+    teacher: Path | None,
     data_dir: Path | None,
 ) -> int:
     """Train a network, measure it and save it.
@@ -96,13 +102,14 @@ def train(  # noqa: PLR0913 (one parameter per option)
     out = out or Path("runs") / f"{chosen.dataset}-{chosen.network}-{chosen.seed}".replace("/", "_")
     with needs_extra("training", "train"), greetings_silenced():
         from digitreader.training import train as training
-    with _training_progress(chosen.epochs) as report:
+    with _training_progress(chosen.epochs * chosen.members) as report:
         run = training.train(
             chosen,
             out,
             resume=resume,
             data_dir=data_dir,
             fonts=fonts,
+            teacher=teacher,
             report=report,
             tensorboard=tensorboard,
         )

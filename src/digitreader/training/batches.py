@@ -17,6 +17,7 @@ from digitreader.training.augment import NUMBERS, draw, vary
 from digitreader.training.datasets import Split, one_hot
 from digitreader.training.flags import flagged
 from digitreader.training.recipes import Recipe
+from digitreader.training.teacher import Teacher, softened
 from digitreader.training.warps import Warp
 
 Tensor = Any  # Keras ships no types
@@ -41,11 +42,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         super().__init__()
         self.first_epoch = 0  # of a run that goes on
         self.images = split.images
-        self._targets = one_hot(split.targets, len(labels))  # [N, K]
+        self._hard = one_hot(split.targets, len(labels))  # [N, K]
+        self._targets = self._hard
         self._flagged = np.empty((len(split), 0), np.int64)
         if recipe.flagged_ones:
             ones = np.flatnonzero(split.targets == labels.index("1") if "1" in labels else [])
-            self._flag(ones, np.random.default_rng((recipe.seed, 3)))
+            self._flag(ones, np.random.default_rng((recipe.show_seed, 3)))
+        self.teacher: Teacher | None = None
         self._recipe = recipe
         self._steps = steps_of(split, recipe)
         self._epoch = -1
@@ -66,7 +69,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         return
 
     def __getitem__(self, index: int) -> Batch:
-        """Return `rows`, int32 [B], `draws`, float32 [B, NUMBERS], and one-hot labels, [B, K]."""
+        """Return `rows`, int32 [B], `draws`, float32 [B, NUMBERS], and labels, [B, K]."""
         epoch, step = divmod(index, self._steps)
         epoch += self.first_epoch
         if epoch != self._epoch:
@@ -81,16 +84,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
 
     def _begin(self, epoch: int) -> None:
         """Draw an epoch's order, and how each image is varied."""
-        n, seed = len(self._targets), self._recipe.seed
+        n, recipe = len(self._hard), self._recipe
         self._epoch = epoch
-        self._order = np.random.default_rng((seed, 0, epoch)).permutation(n)
-        rng = np.random.default_rng((seed, 1, epoch))
+        self._order = np.random.default_rng((recipe.seed, 0, epoch)).permutation(n)
+        view = epoch % recipe.views if recipe.views else epoch
+        rng = np.random.default_rng((recipe.show_seed, 1, view))
         self._draws = draw(n, rng)  # [N, NUMBERS]
         self._rows = np.arange(n, dtype=np.int32)
         if self._flagged.size:
             form = self._flagged[:, rng.integers(FLAGS)]  # [N]
-            swapped = (form >= 0) & (rng.random(n) < self._recipe.flagged_ones)
+            swapped = (form >= 0) & (rng.random(n) < recipe.flagged_ones)
             self._rows = np.where(swapped, form, self._rows).astype(np.int32)
+        if self.teacher is not None:
+            soft = self.teacher.opinion(view, self._rows, self._draws)
+            self._targets = softened(self._hard, soft, recipe.taught)
 
 
 class Varied(keras.layers.Layer):  # type: ignore[misc]
@@ -112,7 +119,12 @@ class Varied(keras.layers.Layer):  # type: ignore[misc]
 
 def on_varied(network: keras.Model, images: NDArray[np.uint8], warp: Warp) -> keras.Model:
     """The network with what feeds it: rows and draws in, its logits out."""
+    seen = seen_by(images, warp)
+    return keras.Model(seen.input, network(seen.output))
+
+
+def seen_by(images: NDArray[np.uint8], warp: Warp) -> keras.Model:
+    """What feeds a network: `rows` and `draws` in, float32 [B, 28, 28, 1] out."""
     rows = keras.Input((), dtype="int32", name="rows")
     draws = keras.Input((NUMBERS,), name="draws")
-    varied = Varied(images, warp)(rows, draws)
-    return keras.Model({"rows": rows, "draws": draws}, network(varied))
+    return keras.Model({"rows": rows, "draws": draws}, Varied(images, warp)(rows, draws))

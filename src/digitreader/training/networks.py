@@ -45,6 +45,21 @@ def build(name: str, classes: int) -> keras.Model:
     return keras.Model(images, logits, name=name.replace("-", "_"))
 
 
+def averaged(members: list[keras.Model]) -> keras.Model:
+    """Return one network that gives the mean of several networks' logits."""
+    import keras
+
+    images = keras.Input(INPUT_SHAPE, name="images")
+    said = [_renamed(member, f"member_{i}")(images) for i, member in enumerate(members)]
+    logits = keras.layers.Average(name="logits")(said) if len(said) > 1 else said[0]
+    return keras.Model(images, logits, name="ensemble")
+
+
+def _renamed(network: keras.Model, name: str) -> keras.Model:
+    network.name = name  # members of one recipe have one name
+    return network
+
+
 def default(x: Tensor) -> Tensor:
     """One convolution, then a block on 14×14 and one on 7×7; the global maximum ends it.
 

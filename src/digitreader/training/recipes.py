@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ class Recipe:
     flagged_ones: float = 0.0  # share of the ones given a flag, which few of MNIST's have
     page_glyphs: int = 0  # digits cut out of synthetic pages to train on beside the images
     outliers: int = 0  # glyphs that are no digit, to learn what is none
+    members: int = 1  # networks, each from a seed of its own, whose logits are averaged
     epochs: int = 4
     batch_size: int = 128
     optimizer: str = "adamw"
@@ -33,6 +35,9 @@ class Recipe:
     warm_up: float = 0.2  # share of the steps
     weight_decay: float = 0.05  # AdamW's, relative to the learning rate
     label_smoothing: float = 0.05
+    views: int = 0  # ways in which each image is shown to a teacher first; 0: there is none
+    taught: float = 0.9  # a teacher's share in the labels
+    softness: float = 1.0  # temperature of its probabilities
     averaged: float = 0.0  # momentum of the weights' moving average, which then is the result
     validation: int = 5000  # training images held out, stratified; at most a tenth; 0: none
     fold: int = 0  # which ones: every number holds out others
@@ -43,14 +48,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, naming the knob."""
-        for name in ("epochs", "batch_size", "patience"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
-        _require(0 <= self.warm_up < 1, "warm_up", self.warm_up, "from 0 up to 1")
-        _require(0 <= self.flagged_ones <= 1, "flagged_ones", self.flagged_ones, "from 0 to 1")
-        for name in ("page_glyphs", "outliers", "seed", "fold", "validation", "temperature"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        _require(0 <= self.averaged < 1, "averaged", self.averaged, "from 0 up to 1")
+        for names, holds, expected in BOUNDS:
+            for name in names:
+                value = getattr(self, name)
+                _require(holds(value), name, value, expected)
         _require(
             self.validation > 0 or self.temperature > 0,
             "temperature",
@@ -71,6 +72,11 @@ class Recipe:
             return self
         return replace(self, precision="bfloat16" if _computes_in_bfloat16() else "float32")
 
+    @property
+    def show_seed(self) -> int:
+        """What the images that are shown follow from: all students of a teacher see the same."""
+        return 0 if self.views else self.seed
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -87,6 +93,14 @@ class Recipe:
         return cls(**values)
 
 
+BOUNDS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (("members", "epochs", "batch_size", "patience"), lambda v: v >= 1, "1 or more"),
+    (("page_glyphs", "outliers", "views", "seed", "fold", "validation", "temperature"),
+     lambda v: v >= 0, "0 or more"),
+    (("learning_rate", "softness"), lambda v: v > 0, "above 0"),
+    (("flagged_ones", "taught"), lambda v: 0 <= v <= 1, "from 0 to 1"),
+    (("warm_up", "averaged"), lambda v: 0 <= v < 1, "from 0 up to 1"),
+)  # fmt: skip
 CHOICES = {
     "optimizer": ("adamw", "adam"),
     "schedule": ("cosine", "constant"),

@@ -1,0 +1,89 @@
+"""A teacher: a trained model whose opinion of each varied image is what a smaller one learns.
+
+Hinton et al. 2015, "Distilling the knowledge in a neural network"; the student sees the very
+pictures that the teacher judged (Beyer et al. 2022, "A good teacher is patient and consistent").
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from digitreader.classifier import Classifier, softmax
+from digitreader.errors import UsageError
+from digitreader.outputs import whole
+
+CHUNK = 1000  # images at a time
+
+
+class Teacher:
+    """Gives the labels of whole views: every image varied once.
+
+    A view takes a large teacher minutes, so its answers are kept beside the model's file, for
+    the next epochs that show it and for other students.
+
+    Args:
+        model: an `.onnx` file of ours that was trained for the same classes.
+        seen: the network's input as a model of `rows` and `draws`: float32 [B, 28, 28, 1].
+        shown: what tells these views from others, the images and how they are varied.
+        softness: temperature of its answers; above 1 it tells more of what is like what.
+
+    Raises:
+        ModelError: the file is missing, corrupt, or not one of ours.
+    """
+
+    def __init__(self, model: Path, seen: keras.Model, shown: bytes, softness: float) -> None:
+        self._classifier = Classifier.open(model, threads=0)
+        self._seen = seen
+        self._softness = np.float32(softness)
+        self._folder = model.with_suffix(".views") / sha256(shown).hexdigest()[:16]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Classes that it knows."""
+        return self._classifier.card.labels
+
+    def opinion(
+        self, view: int, rows: NDArray[np.int32], draws: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return its probabilities, uncalibrated, of a view: float32 [N, K or K + 1]."""
+        path = self._folder / f"{view:03}.npy"
+        if not path.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with whole(path) as draft, draft.open("wb") as file:
+                np.save(file, self._logits(rows, draws).astype(np.float16))
+        return softmax(np.load(path).astype(np.float32) / self._softness)
+
+    def _logits(self, rows: NDArray[np.int32], draws: NDArray[np.float32]) -> NDArray[np.float32]:
+        said = []
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            images = self._seen.predict_on_batch({"rows": rows[part], "draws": draws[part]})
+            said.append(self._classifier.logits(np.rint(255 * images[..., 0]).astype(np.uint8)))
+        return np.concatenate(said)
+
+
+def softened(
+    hard: NDArray[np.float32], soft: NDArray[np.float32], share: float
+) -> NDArray[np.float32]:
+    """Mix one-hot labels, [N, K], with a teacher's opinion, [N, K'], of which K' ≤ K columns are.
+
+    Where the label is a class that the teacher does not know, it alone counts.
+
+    Raises:
+        UsageError: the teacher knows more classes than there are.
+    """
+    known = soft.shape[1]
+    if known > hard.shape[1]:
+        raise UsageError(
+            f"the teacher tells {known} classes apart, its student {hard.shape[1]}: "
+            "give the recipe outliers, too"
+        )
+    share_of = np.float32(share) * hard[:, :known].sum(axis=1, keepdims=True)  # [N, 1]
+    mixed = np.asarray((1 - share_of) * hard, np.float32)
+    mixed[:, :known] += share_of * soft
+    return mixed
