@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digitreader.training.metrics import score, wilson
+from digitreader.training.metrics import BINS, reliability, score, wilson
 
 LABELS = tuple("abcd")
 
@@ -68,3 +68,23 @@ def test_the_temperature_undoes_overconfidence() -> None:
     targets = np.array([rng.choice(5, p=row / row.sum()) for row in powers])
     overconfident = (3.0 * logits).astype(np.float32)
     assert fit_temperature(overconfident, targets) == pytest.approx(3.0, rel=0.05)
+
+
+def test_reliability_against_scikit_learn(predictions: Any) -> None:
+    from sklearn.calibration import calibration_curve
+
+    probabilities, targets = predictions
+    told = reliability(probabilities, targets)
+    right = probabilities.argmax(1) == targets
+    true, sure = calibration_curve(right, probabilities.max(1), n_bins=BINS)
+    np.testing.assert_allclose(told.accuracy[told.counts > 0], true)
+    np.testing.assert_allclose(told.confidence[told.counts > 0], sure, rtol=1e-6)
+    assert told.counts.sum() == 500
+
+
+def test_the_calibration_error_of_known_cases() -> None:
+    always = np.array([[0.9, 0.1]] * 10, np.float32)
+    assert reliability(always, np.array([0] * 9 + [1])).error == pytest.approx(0, abs=1e-6)
+    assert reliability(always, np.array([1] * 10)).error == pytest.approx(0.9)
+    certain = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
+    assert reliability(certain, np.array([0, 1])).error == pytest.approx(0.5)

@@ -22,7 +22,7 @@ pytest.importorskip("tensorflow")
 from digitreader.classifier import Classifier, ModelCard  # noqa: E402
 from digitreader.errors import DataError, ModelError, UsageError  # noqa: E402
 from digitreader.training import export, networks, recipes  # noqa: E402
-from digitreader.training.datasets import load  # noqa: E402
+from digitreader.training.datasets import Split, load  # noqa: E402
 from digitreader.training.evaluate import evaluate  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
 from digitreader.training.teacher import softened  # noqa: E402
@@ -49,6 +49,18 @@ def test_parameters_by_hand() -> None:
     assert networks.build("lenet-5", 10).count_params() == lenet
     mlp = 785 * 512 + 513 * 256 + 257 * 10
     assert networks.build("mlp", 10).count_params() == mlp
+
+
+def test_multiplications_by_hand() -> None:
+    lenet = 28 * 28 * 25 * 6 + 10 * 10 * 25 * 6 * 16 + 400 * 120 + 120 * 84 + 84 * 10
+    network = networks.build("lenet-5", 10)
+    assert networks.multiply_adds(network) == lenet
+    assert networks.multiply_adds(networks.averaged([network])) == lenet
+
+
+def test_small_networks_are_as_small_as_they_say() -> None:
+    assert networks.build("tiny", 11).count_params() <= 20_000
+    assert networks.build("nano", 11).count_params() <= 2_000
 
 
 def test_an_unknown_network_lists_the_known_ones() -> None:
@@ -134,7 +146,7 @@ def test_a_run_leaves_everything_behind(unbroken: Path) -> None:
     names = {path.name for path in unbroken.iterdir()}
     assert names == {
         "recipe.json", "history.csv", "last.npz", "best.keras", "model.onnx", "metrics.json",
-        "curves.png", "confusion.png",
+        "curves.png", "confusion.png", "reliability.png",
     }  # fmt: skip
     metrics = json.loads((unbroken / "metrics.json").read_text())
     assert metrics["test"]["n"] == 359
@@ -355,3 +367,18 @@ def test_tensorboard_logs_are_written_on_request(tmp_path: Path) -> None:
     tensors = [tag for tag in logs.Tags()["tensors"] if "accuracy" in tag]
     assert tensors
     assert len(logs.Tensors(tensors[0])) == 2
+
+
+def test_risk_and_errors_are_drawn(optdigits: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from digitreader.training import plots
+
+    split = Split(optdigits[0][:300], optdigits[1][:300])
+    probabilities = np.eye(10, dtype=np.float32)[split.targets]
+    probabilities[:25] = np.roll(probabilities[:25], 1, axis=1)
+    plots.risk(probabilities, split.targets, tmp_path / "risk.png")
+    plots.errors(split, probabilities, (3,), tmp_path / "errors.png")
+    sizes = [Image.open(tmp_path / name).size for name in ("risk.png", "errors.png")]
+    assert sizes[0] == (660, 440)
+    assert sizes[1][1] > 2.5 * 110  # three rows of ten

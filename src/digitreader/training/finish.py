@@ -100,4 +100,5 @@ def finish(
     plots.curves(rows, out / "curves.png")
     if measure := test or validation:
         plots.confusion(measure, out / "confusion.png")
+        plots.reliability(measure, out / "reliability.png")
     return Run(out, rows, validation, test, parity, seconds, interrupted)

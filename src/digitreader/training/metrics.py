@@ -9,6 +9,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+BINS = 15  # of confidence, as most papers since Guo et al. 2017 have
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """How often predictions were right that were so sure: [BINS] each, of equal width over 0–1.
+
+    `confidence` and `accuracy` are means of a bin, 0 where `counts` is.
+    """
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: the bins' mean gap, weighted by their counts."""
+        gaps = np.abs(self.confidence - self.accuracy)
+        return float(gaps @ self.counts / self.counts.sum())
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "ece": self.error,
+            "confidence": self.confidence.tolist(),
+            "accuracy": self.accuracy.tolist(),
+            "counts": self.counts.tolist(),
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -25,6 +53,7 @@ class Scores:
     loss: float
     loss_margin: float
     confusion: NDArray[np.int64]
+    reliability: Reliability
     labels: tuple[str, ...]
 
     @property
@@ -62,6 +91,7 @@ class Scores:
             "accuracy_95": list(self.interval),
             "loss": self.loss,
             "loss_95": [self.loss - self.loss_margin, self.loss + self.loss_margin],
+            "reliability": self.reliability.as_dict(),
             "per_class": self.per_class,
             "confusion": self.confusion.tolist(),
         }
@@ -87,7 +117,27 @@ def score(
     of_truth = probabilities[np.arange(n), targets].astype(np.float64)  # [N]
     losses = -np.log(np.maximum(of_truth, np.finfo(np.float32).tiny))
     margin = 1.96 * float(losses.std(ddof=1)) / sqrt(n) if n > 1 else float("inf")
-    return Scores(n, right / n, wilson(right, n), float(losses.mean()), margin, confusion, labels)
+    return Scores(
+        n,
+        right / n,
+        wilson(right, n),
+        float(losses.mean()),
+        margin,
+        confusion,
+        reliability(probabilities, targets),
+        labels,
+    )
+
+
+def reliability(probabilities: NDArray[np.float32], targets: NDArray[np.int64]) -> Reliability:
+    """Sort predictions, float32 [N, K], into bins of confidence; targets are int64 [N]."""
+    sure = probabilities.max(axis=1).astype(np.float64)  # [N]
+    right = probabilities.argmax(axis=1) == targets
+    bins = np.clip(np.ceil(sure * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    sums = (np.bincount(bins, weights=of, minlength=BINS) for of in (sure, right))
+    confidence, accuracy = (total / np.maximum(counts, 1) for total in sums)
+    return Reliability(confidence, accuracy, counts)
 
 
 def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from digitreader.errors import UsageError
@@ -58,6 +59,23 @@ def averaged(members: list[keras.Model]) -> keras.Model:
 def _renamed(network: keras.Model, name: str) -> keras.Model:
     network.name = name  # members of one recipe have one name
     return network
+
+
+def multiply_adds(network: keras.Model) -> int:
+    """Count the multiplications that one image takes in convolutions and dense layers."""
+    import keras
+
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            total += multiply_adds(layer)
+        elif isinstance(layer, keras.layers.DepthwiseConv2D):
+            total += prod(layer.output.shape[1:]) * prod(layer.kernel_size)
+        elif isinstance(layer, keras.layers.Conv2D):
+            total += prod(layer.output.shape[1:3]) * prod(layer.kernel.shape)
+        elif isinstance(layer, keras.layers.Dense):
+            total += prod(layer.kernel.shape)
+    return total
 
 
 def default(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 A run folder holds `recipe.json` (every knob, resolved), `history.csv` (a row per epoch),
 `last.npz` (where a killed run goes on), `best.keras` (the best epoch by validation, or the last
 where nothing is held out; float32), `model.onnx` (that epoch, calibrated), `metrics.json`,
-`curves.png` and `confusion.png`.
+`curves.png`, `confusion.png` and `reliability.png`.
 Every file appears under its name only when it is whole.
 """
 

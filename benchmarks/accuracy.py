@@ -1,0 +1,214 @@
+"""Every recipe on MNIST's test images, and how far the shipped model's confidence can be trusted.
+
+    python benchmarks/accuracy.py [--only best tiny …] [--fonts FOLDER]
+    python benchmarks/accuracy.py --only shipped
+
+A recipe is trained with each of its seeds, as `digitreader train --recipe NAME --seed N` does,
+and reads the test images once, at its end. Every run is kept in `--runs` and added to
+`benchmarks/results/accuracy.json` as it ends, so a stopped benchmark goes on. Students learn from
+the run of their teacher, which comes first.
+
+The shipped model: calibration on the test images; digits against glyphs of alphabets and letter
+photos, none of whose kinds it was trained on, by area under the ROC curve; the test images harmed
+in fifteen ways. Reliability, risk and errors are drawn to `docs/images`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from corruptions import CORRUPTIONS, corrupted
+from digitreader.classifier import Classifier, shipped_model
+from digitreader.glyphs import to_glyph
+from digitreader.ink import inked
+from digitreader.main_digit import main_digit
+from digitreader.outputs import write_json_file
+from digitreader.training import networks, plots
+from digitreader.training.datasets import Split, load
+from digitreader.training.metrics import score
+from digitreader.training.recipes import RECIPES, Recipe
+from digitreader.training.train import train
+from machine import describe
+from nothing import LOOK_ALIKES
+from sets import add_data
+
+RESULT = Path(__file__).parent / "results" / "accuracy.json"
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+SEEDS = {"best": 5, "ensemble": 1, "distilled": 3, "tiny": 5, "nano": 5, "fast": 5}
+TEACHERS = {"distilled": "ensemble", "tiny": "ensemble", "nano": "ensemble"}
+DISPUTED = (1901, 2130, 2293, 6576, 9729)  # test images hardly ever read as they are labelled
+
+Glyphs = NDArray[np.uint8]
+
+
+def main() -> None:
+    """Measure what is asked for and not yet there; print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_data(parser)
+    parts = [*SEEDS, "shipped"]
+    parser.add_argument("--only", nargs="*", choices=parts, default=parts)
+    parser.add_argument("--runs", type=Path, default=Path("runs/accuracy"))
+    parser.add_argument("--fonts", type=Path, help="of the letters among what is no digit")
+    options = parser.parse_args()
+    result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {"runs": []}
+    for name in (name for name in SEEDS if name in options.only):
+        for seed in range(SEEDS[name]):
+            recipe = RECIPES[name].with_changes(seed=seed).resolved()
+            done = [(row["name"], row["recipe"]) for row in result["runs"]]
+            if (name, recipe.as_dict()) in done:
+                continue
+            row = measured(name, recipe, options.runs, options.data, options.fonts)
+            result["runs"].append(row)
+            result |= {"machine": describe(), "recipes": table(result["runs"])}
+            write_json_file(result, RESULT)
+    for name, row in table(result["runs"]).items():
+        print(told(name, row))
+    if "shipped" in options.only:
+        result["shipped"] = shipped(options.data)
+        write_json_file(result | {"machine": describe()}, RESULT)
+
+
+def measured(
+    name: str, recipe: Recipe, runs: Path, data: Path, fonts: Path | None
+) -> dict[str, Any]:
+    """Train by a recipe, or go on; return the row of its result."""
+    out = runs / f"{name}-{recipe.seed}"
+    teacher = runs / f"{TEACHERS[name]}-0" / "model.onnx" if recipe.views else None
+    run = train(recipe, out, resume=(out / "recipe.json").exists(), data_dir=data / "mnist",
+                fonts=fonts, teacher=teacher)  # fmt: skip
+    assert run.test is not None
+    network = keras.saving.load_model(out / "best.keras")
+    row = {
+        "name": name,
+        "seed": recipe.seed,
+        "errors": run.test.errors,
+        "n": run.test.n,
+        "accuracy": run.test.accuracy,
+        "loss": run.test.loss,
+        "ece": run.test.reliability.error,
+        "parameters": network.count_params(),
+        "multiply_adds": networks.multiply_adds(network),
+        "bytes": (out / "model.onnx").stat().st_size,
+        "seconds": run.seconds,
+        "recipe": recipe.as_dict(),
+    }
+    print(f"{name}, seed {recipe.seed}: {run.test.summary()}, {run.seconds:.0f} s", flush=True)
+    return row
+
+
+def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Mean and standard deviation over the seeds of each recipe's last form."""
+    result = {}
+    for name in (name for name in SEEDS if any(row["name"] == name for row in rows)):
+        own = [row for row in rows if row["name"] == name]
+        latest = {**own[-1]["recipe"], "seed": 0}
+        own = [row for row in own if {**row["recipe"], "seed": 0} == latest]
+        accuracies = [row["accuracy"] for row in own]
+        result[name] = {
+            "seeds": len(own),
+            "accuracy_mean": statistics.mean(accuracies),
+            "accuracy_sd": statistics.stdev(accuracies) if len(own) > 1 else None,
+            **{f"{key}_mean": statistics.mean(row[key] for row in own)
+               for key in ("loss", "ece", "seconds")},
+            **{key: own[-1][key] for key in ("parameters", "multiply_adds", "bytes")},
+        }  # fmt: skip
+    return result
+
+
+def told(name: str, row: dict[str, Any]) -> str:
+    spread = f" ± {100 * row['accuracy_sd']:.3f}" if row["accuracy_sd"] is not None else ""
+    return (
+        f"{name:10} {100 * row['accuracy_mean']:.3f}%{spread}, loss {row['loss_mean']:.4f}, "
+        f"{row['seeds']} seeds, {row['parameters']:,} parameters, "
+        f"{row['multiply_adds'] / 1e6:.2f} M multiply-adds, {row['bytes'] / 1e6:.2f} MB, "
+        f"{row['seconds_mean']:.0f} s"
+    )
+
+
+# --- the shipped model --------------------------------------------------------------------------
+
+
+def shipped(data: Path) -> dict[str, Any]:
+    """Calibration, what is no digit, and harm."""
+    classifier = Classifier.open()
+    mnist = load("mnist", data / "mnist")
+    assert mnist.test is not None
+    probabilities = classifier.probabilities(mnist.test.images)
+    scores = score(probabilities, mnist.test.targets, mnist.labels)
+    print(f"shipped: {scores.summary()}, calibration error {scores.reliability.error:.4f}")
+    plots.reliability(scores, IMAGES / "reliability.png")
+    plots.risk(probabilities, mnist.test.targets, IMAGES / "risk.png")
+    plots.errors(mnist.test, probabilities, DISPUTED, IMAGES / "errors.png")
+    return {
+        "bytes": shipped_model("digits").stat().st_size,
+        "test": scores.as_dict(),
+        "disputed": {
+            "indices": DISPUTED,
+            "read_as_labelled": int((probabilities[list(DISPUTED)].argmax(axis=1)
+                                     == mnist.test.targets[list(DISPUTED)]).sum()),
+        },
+        "not_a_digit": against_others(classifier, probabilities, data),
+        "harmed": harmed(classifier, mnist.test),
+    }  # fmt: skip
+
+
+def against_others(
+    classifier: Classifier, digits: NDArray[np.float32], data: Path
+) -> dict[str, Any]:
+    """Area under the ROC curve of digits, by their probabilities, against what is none."""
+    result = {}
+    for name, glyphs in others(data).items():
+        said = classifier.probabilities(glyphs)
+        truth = np.repeat([1, 0], [len(digits), len(said)])
+        ways = {"sum": np.sum, "greatest": np.max}  # of a row's probabilities
+        row = {way: float(roc_auc_score(truth, np.concatenate([of(digits, 1), of(said, 1)])))
+               for way, of in ways.items()}  # fmt: skip
+        result[name] = {"n": len(said), **{f"auroc_{way}": area for way, area in row.items()}}
+        print(f"digits against {name}: {row}, n = {len(said)}", flush=True)
+    return result
+
+
+def others(data: Path) -> dict[str, Glyphs]:
+    """What is no digit, as glyphs, uint8 [N, 28, 28]."""
+    with np.load(data / "dev" / "omniglot_glyphs.npz") as file:
+        foreign = file["X"][file["alphabet"] != "Latin"]
+    with np.load(data / "dev" / "letter_photos.npz") as file:
+        photos = file["X"][~np.isin(file["label"], list(LOOK_ALIKES))]
+    return {
+        "glyphs of alphabets": np.stack([to_glyph(np.float32(1 / 255) * x) for x in foreign]),
+        "letter photos": np.stack([_main_glyph(x) for x in photos]),
+    }
+
+
+def _main_glyph(pixels: Glyphs) -> Glyphs:
+    """The glyph of a picture's main mark, as the reader makes it; blank where there is none."""
+    ink = inked(pixels).ink
+    main = main_digit(ink)
+    return to_glyph(main.ink if main is not None else np.zeros_like(ink))
+
+
+def harmed(classifier: Classifier, test: Split) -> dict[str, Any]:
+    """Accuracy on test images harmed in each way, of all ways their mean."""
+    rows = {}
+    for name in CORRUPTIONS:
+        said = classifier.probabilities(corrupted(name, test.images)).argmax(axis=1)
+        rows[name] = float((said == test.targets).mean())
+        print(f"{name:16} {100 * rows[name]:.2f}%", flush=True)
+    mean = statistics.mean(rows.values())
+    print(f"{'mean':16} {100 * mean:.2f}%")
+    return {"n": len(test), "mean": mean, "accuracy": rows}
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    main()
