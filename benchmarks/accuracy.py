@@ -169,13 +169,19 @@ def against_others(
     result = {}
     for name, glyphs in others(data).items():
         said = classifier.probabilities(glyphs)
-        truth = np.repeat([1, 0], [len(digits), len(said)])
-        ways = {"sum": np.sum, "greatest": np.max}  # of a row's probabilities
-        row = {way: float(roc_auc_score(truth, np.concatenate([of(digits, 1), of(said, 1)])))
-               for way, of in ways.items()}  # fmt: skip
+        row = {
+            "sum": area(digits.sum(axis=1), said.sum(axis=1)),
+            "greatest": area(digits.max(axis=1), said.max(axis=1)),
+        }
         result[name] = {"n": len(said), **{f"auroc_{way}": area for way, area in row.items()}}
         print(f"digits against {name}: {row}, n = {len(said)}", flush=True)
     return result
+
+
+def area(digits: NDArray[np.float32], others: NDArray[np.float32]) -> float:
+    """Area under the ROC curve: the chance that a digit has more than another has."""
+    truth = np.repeat([1, 0], [len(digits), len(others)])
+    return float(roc_auc_score(truth, np.concatenate([digits, others])))
 
 
 def others(data: Path) -> dict[str, Glyphs]:

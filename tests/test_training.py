@@ -379,6 +379,6 @@ def test_risk_and_errors_are_drawn(optdigits: Any, tmp_path: Path) -> None:
     probabilities[:25] = np.roll(probabilities[:25], 1, axis=1)
     plots.risk(probabilities, split.targets, tmp_path / "risk.png")
     plots.errors(split, probabilities, (3,), tmp_path / "errors.png")
-    sizes = [Image.open(tmp_path / name).size for name in ("risk.png", "errors.png")]
-    assert sizes[0] == (660, 440)
-    assert sizes[1][1] > 2.5 * 110  # three rows of ten
+    with Image.open(tmp_path / "risk.png") as risk, Image.open(tmp_path / "errors.png") as errors:
+        assert risk.size == (660, 440)
+        assert errors.height > 2.5 * 110  # three rows of ten
