@@ -107,8 +107,17 @@ CHOICES = {
     "precision": ("auto", "bfloat16", "float32"),
 }
 
+BEST = Recipe(network="residual", augment="strong", epochs=30, patience=30, averaged=0.999)
+
 RECIPES: dict[str, Recipe] = {
     "default": Recipe(),
+    "fast": Recipe(epochs=2),
+    "best": BEST,
+    "ensemble": BEST.with_changes(members=5),
+    # Students; their teacher is the ensemble.
+    "distilled": Recipe(augment="strong", epochs=40, patience=40, views=20, label_smoothing=0.0),
+    "tiny": BEST.with_changes(network="tiny", views=20, label_smoothing=0.0),
+    "nano": BEST.with_changes(network="nano", views=20, label_smoothing=0.0),
     # The model that ships: longer, and on digits that look less like MNIST.
     "shipped": Recipe(augment="strong", flagged_ones=0.4, epochs=30, patience=30),
     # The best of the starting projects, under its own recipe: the peer in the benchmark.
