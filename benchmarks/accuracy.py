@@ -39,7 +39,7 @@ from digitreader.training.metrics import score
 from digitreader.training.recipes import RECIPES, Recipe
 from digitreader.training.train import train
 from machine import describe
-from nothing import LOOK_ALIKES
+from nothing import letter_photos
 from sets import add_data
 
 RESULT = Path(__file__).parent / "results" / "accuracy.json"
@@ -169,12 +169,12 @@ def against_others(
     result = {}
     for name, glyphs in others(data).items():
         said = classifier.probabilities(glyphs)
-        row = {
-            "sum": area(digits.sum(axis=1), said.sum(axis=1)),
-            "greatest": area(digits.max(axis=1), said.max(axis=1)),
+        result[name] = {
+            "n": len(said),
+            "auroc_sum": area(digits.sum(axis=1), said.sum(axis=1)),
+            "auroc_greatest": area(digits.max(axis=1), said.max(axis=1)),
         }
-        result[name] = {"n": len(said), **{f"auroc_{way}": area for way, area in row.items()}}
-        print(f"digits against {name}: {row}, n = {len(said)}", flush=True)
+        print(f"digits against {name}: {result[name]}", flush=True)
     return result
 
 
@@ -188,11 +188,9 @@ def others(data: Path) -> dict[str, Glyphs]:
     """What is no digit, as glyphs, uint8 [N, 28, 28]."""
     with np.load(data / "dev" / "omniglot_glyphs.npz") as file:
         foreign = file["X"][file["alphabet"] != "Latin"]
-    with np.load(data / "dev" / "letter_photos.npz") as file:
-        photos = file["X"][~np.isin(file["label"], list(LOOK_ALIKES))]
     return {
         "glyphs of alphabets": np.stack([to_glyph(np.float32(1 / 255) * x) for x in foreign]),
-        "letter photos": np.stack([_main_glyph(x) for x in photos]),
+        "letter photos": np.stack([_main_glyph(x) for x in letter_photos(data)]),
     }
 
 

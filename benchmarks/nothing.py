@@ -95,8 +95,6 @@ def sources(data: Path, held_out: bool) -> dict[str, Images]:
 
     One half of each kind is for the held-out variant.
     """
-    with np.load(data / "dev" / "letter_photos.npz") as file:
-        photos = file["X"][~np.isin(file["label"], list(LOOK_ALIKES))]
     with np.load(data / "dev" / "tablet_characters.npz") as file:
         skipped = [*LOOK_ALIKES, *"0123456789"]
         characters = file["X"][~np.isin(file["label"], skipped)]
@@ -104,10 +102,16 @@ def sources(data: Path, held_out: bool) -> dict[str, Images]:
         glyphs = file["X"]
     half = slice(int(held_out), None, 2)
     return {
-        "letter photo": photos[half],
+        "letter photo": letter_photos(data)[half],
         "tablet character": characters[half],
         "omniglot glyph": glyphs[half],
     }
+
+
+def letter_photos(data: Path) -> Images:
+    """Photos of a letter each that no digit looks like: uint8 [N, H, W], ink dark."""
+    with np.load(data / "dev" / "letter_photos.npz") as file:
+        return np.asarray(file["X"][~np.isin(file["label"], list(LOOK_ALIKES))], np.uint8)
 
 
 def composed(hands: tuple[Hand, ...], rng: Random) -> Images:

@@ -23,7 +23,7 @@ from matplotlib import pyplot as plt
 
 from digitreader.outputs import write_json_file
 from digitreader.training import export, networks, warps
-from digitreader.training.batches import Batches, on_varied
+from digitreader.training.batches import Batches, fed, varied_images
 from digitreader.training.datasets import Dataset, Split, load
 from digitreader.training.recipes import RECIPES
 from digitreader.training.train import compile_network, train
@@ -78,7 +78,8 @@ def peer_run(dataset: Dataset, epochs: int) -> dict[str, Any]:
     keras.utils.set_random_seed(0)
     network = networks.build(recipe.network, 10)  # float32, as the project trains it
     steps = len(dataset.train) // recipe.batch_size
-    trainer = on_varied(network, dataset.train.images, warps.named(recipe.augment))
+    seen = varied_images(dataset.train.images, warps.named(recipe.augment))
+    trainer = fed(network, seen)
     compile_network(trainer, recipe, steps)
     log = PassedBar(network, dataset.test)
     trainer.fit(

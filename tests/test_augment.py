@@ -17,7 +17,7 @@ from digitreader.errors import UsageError  # noqa: E402
 from digitreader.glyphs import is_glyph  # noqa: E402
 from digitreader.training import flags, warps  # noqa: E402
 from digitreader.training.augment import NUMBERS, draw, moved, stroked, vary  # noqa: E402
-from digitreader.training.batches import Batches, on_varied  # noqa: E402
+from digitreader.training.batches import Batches, fed, varied_images  # noqa: E402
 from digitreader.training.datasets import Split  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
 from digitreader.training.warps import Warp  # noqa: E402
@@ -188,9 +188,9 @@ def test_a_network_is_fed_what_its_rows_and_draws_say(optdigits: Any) -> None:
     images = optdigits[0][:100]
     seen = keras.Input((28, 28, 1))
     through = keras.Model(seen, keras.layers.Reshape((28, 28))(seen))
-    fed = on_varied(through, images, warps.named("strong"))
+    trainer = fed(through, varied_images(images, warps.named("strong")))
     rows, draws = np.array([7, 3, 3], np.int32), draw(3, np.random.default_rng(2))
-    got = fed.predict({"rows": rows, "draws": draws}, verbose=0)
+    got = trainer.predict({"rows": rows, "draws": draws}, verbose=0)
     expected = varied(warps.named("strong"), images[rows], draws)
     np.testing.assert_allclose(got, expected, atol=1e-5)
 

@@ -136,6 +136,11 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def read_seconds(folder: Path) -> float:
+    with (folder / "history.csv").open() as file:
+        return sum(float(row["seconds"]) for row in csv.DictReader(file))
+
+
 def history(folder: Path) -> list[dict[str, float]]:
     with (folder / "history.csv").open() as file:
         rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
@@ -287,11 +292,24 @@ def test_an_ensemble_is_the_mean_of_its_members_and_goes_on_after_a_kill(tmp_pat
     logits = Classifier.open(tmp_path / "run" / "model.onnx").logits(images)
     np.testing.assert_allclose(logits, (said[0] + said[1]) / 2, atol=1e-4)
     assert [row["epoch"] for row in run.history] == [1, 2]
+    spent = [read_seconds(tmp_path / "run" / f"member-{i}") for i in (0, 1)]
+    assert run.seconds == pytest.approx(sum(spent))
     shutil.rmtree(tmp_path / "run" / "member-1")
     again = train(recipe, tmp_path / "run", resume=True)
     assert again.validation is not None
     assert run.validation is not None
     assert again.validation.loss == run.validation.loss
+
+
+def test_ctrl_c_before_a_later_member_s_first_epoch_keeps_the_earlier_ones(tmp_path: Path) -> None:
+    def interrupt(epochs: float, logs: dict[str, float]) -> None:
+        if 1 < epochs < 1.5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run = train(QUICK.with_changes(members=2, epochs=1), tmp_path / "run", report=interrupt)
+    assert run.interrupted
+    assert len(run.history) == 1
+    assert evaluate(tmp_path / "run" / "model.onnx", "optdigits").n == 359
 
 
 def test_a_student_learns_from_its_teacher_alone(unbroken: Path, tmp_path: Path) -> None:

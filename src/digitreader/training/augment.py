@@ -107,8 +107,9 @@ def stroked(images: Tensor, edge: Tensor) -> Tensor:
     padded = ops.pad(images, ((0, 0), (1, 1), (1, 1)))
     beside = [padded[:, i : i + SIDE, j : j + SIDE] for i, j in ((0, 1), (2, 1), (1, 0), (1, 2))]
     brightest = darkest = images
-    for moved in beside:
-        brightest, darkest = ops.maximum(brightest, moved), ops.minimum(darkest, moved)
+    for neighbours in beside:
+        brightest = ops.maximum(brightest, neighbours)
+        darkest = ops.minimum(darkest, neighbours)
     out, inside = ops.relu(edge)[:, None, None], ops.relu(-edge)[:, None, None]
     return images + out * (brightest - images) + inside * (darkest - images)
 

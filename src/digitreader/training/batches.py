@@ -117,13 +117,12 @@ class Varied(keras.layers.Layer):  # type: ignore[misc]
         return vary(self._warp, images, draws)[..., None]
 
 
-def on_varied(network: keras.Model, images: NDArray[np.uint8], warp: Warp) -> keras.Model:
+def fed(network: keras.Model, seen: keras.Model) -> keras.Model:
     """The network with what feeds it: rows and draws in, its logits out."""
-    seen = seen_by(images, warp)
     return keras.Model(seen.input, network(seen.output))
 
 
-def seen_by(images: NDArray[np.uint8], warp: Warp) -> keras.Model:
+def varied_images(images: NDArray[np.uint8], warp: Warp) -> keras.Model:
     """What feeds a network: `rows` and `draws` in, float32 [B, 28, 28, 1] out."""
     rows = keras.Input((), dtype="int32", name="rows")
     draws = keras.Input((NUMBERS,), name="draws")

@@ -73,14 +73,17 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
         """Write everything down; `last.npz` comes last, for the rest follows from it."""
+        logs = {} if logs is None else logs
         row = {"epoch": float(epoch + 1)}
-        row |= {name: float(value) for name, value in (logs or {}).items()}
+        row |= {name: float(value) for name, value in logs.items()}
         rate = self.model.optimizer.learning_rate
         row["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
         row["seconds"] = time.perf_counter() - self._started
         with averaged(self._network, self.model.optimizer):
             if self._held is not None:
-                row |= _validated(self._network, self._held)
+                validated = _validated(self._network, self._held)
+                row |= validated
+                logs |= validated  # for the callbacks after this one
             rows = [*self.rows, row]  # ours when everything is written: Ctrl-C may come before
             if best_of(rows) == epoch:
                 save(export.in_float32(self._network), self.folder / "best.keras")
@@ -103,9 +106,13 @@ def best_of(rows: list[Row]) -> int:
 
 
 def mean_history(histories: list[list[Row]]) -> list[Row]:
-    """The mean of several histories, epoch by epoch, as far as the shortest goes."""
+    """The mean of several histories, epoch by epoch, as far as the shortest goes.
+
+    Seconds are added up, for the members are trained one after the other.
+    """
     return [
         {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        | {"seconds": sum(row["seconds"] for row in rows)}
         for rows in zip(*histories, strict=False)
     ]
 

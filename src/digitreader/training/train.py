@@ -22,7 +22,7 @@ import numpy as np
 from digitreader.errors import DataError, UsageError, needs_extra
 from digitreader.outputs import write_json_file
 from digitreader.training import networks, warps
-from digitreader.training.batches import Batches, on_varied, seen_by, steps_of
+from digitreader.training.batches import Batches, fed, steps_of, varied_images
 from digitreader.training.datasets import Dataset, Split, hold_out, load
 from digitreader.training.epochs import EpochLog, Reporter, Row, mean_history, restored, save
 from digitreader.training.finish import Images, Run, finish
@@ -75,6 +75,8 @@ def train(  # noqa: PLR0913 (all but the first two by name)
         rows, interrupted = _fit_members(fit, recipe, out, report)
     else:
         rows, interrupted = fit(recipe, out, report=report)
+    if not rows:
+        raise DataError(f"no epoch was finished: there is nothing to save in {out}")
     return finish(recipe, images, out, rows, interrupted=interrupted)
 
 
@@ -93,10 +95,10 @@ def _fit(  # noqa: PLR0913 (what a network's training follows from)
     network = networks.build(recipe.network, len(images.labels))
     batches = Batches(images.kept, images.labels, recipe)
     warp = warps.named(recipe.augment)
-    trainer = on_varied(network, batches.images, warp)
+    seen = varied_images(batches.images, warp)
+    trainer = fed(network, seen)
     if teacher is not None:
         shown = batches.images.tobytes() + repr((warp, recipe.flagged_ones)).encode()
-        seen = seen_by(batches.images, warp)
         batches.teacher = Teacher(teacher, seen, shown, recipe.softness)
     steps = steps_of(images.kept, recipe)
     compile_network(trainer, recipe, steps)
@@ -120,8 +122,6 @@ def _fit(  # noqa: PLR0913 (what a network's training follows from)
         interrupted = True
     finally:
         keras.config.set_dtype_policy("float32")
-    if not log.rows:
-        raise DataError(f"no epoch was finished: there is nothing to save in {out}")
     return log.rows, interrupted
 
 
@@ -146,12 +146,14 @@ def _fit_members(
                 report(before + done, row)
 
         rows, interrupted = fit(member, folder, report=shifted)
-        folders.append(folder)
-        histories.append(rows)
+        if rows:
+            folders.append(folder)
+            histories.append(rows)
         if interrupted:
             break
-    together = [keras.saving.load_model(folder / "best.keras") for folder in folders]
-    save(networks.averaged(together), out / "best.keras")
+    if folders:
+        together = [keras.saving.load_model(folder / "best.keras") for folder in folders]
+        save(networks.averaged(together), out / "best.keras")
     return mean_history(histories), interrupted
 
 
