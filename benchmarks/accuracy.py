@@ -5,8 +5,8 @@
 
 A recipe is trained with each of its seeds, as `digitreader train --recipe NAME --seed N` does,
 and reads the test images once, at its end. Every run is kept in `--runs` and added to
-`benchmarks/results/accuracy.json` as it ends, so a stopped benchmark goes on. Students learn from
-the run of their teacher, which comes first.
+`benchmarks/results/accuracy.json` as it ends, so a stopped benchmark goes on. The runs of `best`
+are the members of the ensemble; students learn from the run of their teacher, which comes first.
 
 The shipped model: calibration on the test images; digits against glyphs of alphabets and letter
 photos, none of whose kinds it was trained on, by area under the ROC curve; the test images harmed
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ def measured(
 ) -> dict[str, Any]:
     """Train by a recipe, or go on; return the row of its result."""
     out = runs / f"{name}-{recipe.seed}"
+    if recipe.members > 1:
+        take_members(recipe, out, runs)
     teacher = runs / f"{TEACHERS[name]}-0" / "model.onnx" if recipe.views else None
     run = train(recipe, out, resume=(out / "recipe.json").exists(), data_dir=data / "mnist",
                 fonts=fonts, teacher=teacher)  # fmt: skip
@@ -104,6 +107,17 @@ def measured(
     }
     print(f"{name}, seed {recipe.seed}: {run.test.summary()}, {run.seconds:.0f} s", flush=True)
     return row
+
+
+def take_members(recipe: Recipe, out: Path, runs: Path) -> None:
+    """Let the runs of `best` be an ensemble's members: they are the same to the last bit."""
+    for i in range(recipe.members):
+        run = runs / f"best-{recipe.seed + i}"
+        own = recipe.with_changes(members=1, seed=recipe.seed + i)
+        trained = run.exists() and Recipe.from_dict(json.loads((run / "recipe.json").read_text()))
+        if trained == own and not (out / f"member-{i}").exists():
+            shutil.copytree(run, out / f"member-{i}")
+            write_json_file(recipe.as_dict(), out / "recipe.json")
 
 
 def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -12,16 +12,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from digitreader.classifier import Classifier
 from digitreader.outputs import write_json_file
+from digitreader.training.datasets import hold_out, load
+from digitreader.training.metrics import score
 from digitreader.training.recipes import RECIPES, Recipe
 from digitreader.training.train import train
 from machine import describe
+from side_by_side import side_by_side
 
 RESULT = Path(__file__).parent / "results" / "study.json"
 
@@ -45,17 +53,19 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at a time")
     options = parser.parse_args()
     rows = json.loads(RESULT.read_text())["runs"] if RESULT.exists() else []
-    for name, recipe in missing(options.only, options.folds, rows):
-        rows.append({"variant": name, **measured(recipe, options.data_dir)})
+    jobs = [(*job, options.data_dir) for job in missing(options.only, options.folds, rows)]
+    for row in side_by_side(measured, jobs, options.workers):
+        rows.append(row)
         write_json_file({"machine": describe(), "runs": rows, "table": table(rows)}, RESULT)
-        last = rows[-1]
-        print(f"{name}, fold {last['fold']}: {last['errors']} errors of {last['n']}, "
-              f"loss {last['loss']:.4f}, {last['seconds']:.0f} s", flush=True)  # fmt: skip
+        print(f"{row['variant']}, fold {row['fold']}: {row['errors']} errors of {row['n']}, "
+              f"loss {row['calibrated']:.4f}, {row['seconds']:.0f} s", flush=True)  # fmt: skip
     for name, row in table(rows).items():
-        print(f"{name:28} {row['errors']:6.1f} errors, loss {row['loss']:.4f}, "
-              f"{row['folds']} folds, {row['parameters']:,} parameters")  # fmt: skip
+        print(f"{name:28} {row['errors']:6.1f} errors, views {row['views']:.1f}, "
+              f"loss {row['calibrated']:.4f}, {row['seconds']:.0f} s, {row['folds']} folds, "
+              f"{row['parameters']:,} parameters")  # fmt: skip
 
 
 def missing(
@@ -70,22 +80,37 @@ def missing(
                 yield name, recipe
 
 
-def measured(recipe: Recipe, data_dir: Path | None) -> dict[str, Any]:
-    """Train, and judge the last epoch."""
+def measured(name: str, recipe: Recipe, data_dir: Path | None) -> dict[str, Any]:
+    """Train, and judge the last epoch; calibration and views are the best one's."""
     with TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         run = train(recipe, out, data_dir=data_dir, test=False)
         metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    last, n = run.history[-1], metrics["validation"]["n"]
+        classifier = Classifier.open(out / "model.onnx", threads=0)
+    dataset = load(recipe.dataset, data_dir)
+    held = hold_out(dataset.train, recipe.validation, recipe.fold)[1]
+    views = score(viewed(classifier, held.images), held.targets, dataset.labels)
+    last = run.history[-1]
     return {
+        "variant": name,
         "fold": recipe.fold,
-        "errors": round(n * (1 - last["val_accuracy"])),
-        "n": n,
+        "errors": round(len(held) * (1 - last["val_accuracy"])),
+        "n": len(held),
         "loss": last["val_loss"],
+        "temperature": metrics["temperature"],
+        "calibrated": metrics["validation"]["loss"],
+        "views": {"errors": views.errors, "loss": views.loss},
         "seconds": run.seconds,
         "parameters": metrics["parameters"],
         "recipe": recipe.as_dict(),
     }
+
+
+def viewed(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean probabilities of an image and of it moved by a pixel in eight directions."""
+    steps = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]
+    said = [classifier.probabilities(np.roll(images, step, axis=(1, 2))) for step in steps]
+    return np.asarray(np.mean(said, axis=0), np.float32)
 
 
 def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -98,7 +123,8 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             "folds": len(own),
             "parameters": own[-1]["parameters"],
             **{key: statistics.mean(row[key] for row in own)
-               for key in ("errors", "loss", "seconds")},
+               for key in ("errors", "loss", "calibrated", "temperature", "seconds")},
+            "views": statistics.mean(row["views"]["errors"] for row in own),
         }  # fmt: skip
     return result
 
