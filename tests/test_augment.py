@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from digitreader.training.augment import NUMBERS, draw, moved, stroked, vary  # 
 from digitreader.training.batches import Batches, fed, varied_images  # noqa: E402
 from digitreader.training.datasets import Split  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
+from digitreader.training.teacher import Teacher  # noqa: E402
 from digitreader.training.warps import Warp  # noqa: E402
 
 LABELS = tuple("0123456789")
@@ -182,6 +183,24 @@ def test_only_ones_are_flagged(optdigits: Any) -> None:
     changed = (batches.images[seen["rows"]] != images[plain["rows"]]).any(axis=(1, 2))
     assert changed[hot[:, 1] == 1].mean() > 0.7
     assert not changed[hot[:, 1] == 0].any()
+
+
+def test_a_teacher_is_not_asked_about_flagged_ones(optdigits: Any) -> None:
+    class Doubter:
+        """Gives every class the same."""
+
+        def opinion(self, view: int, rows: Any, draws: Any) -> Any:
+            return np.full((len(rows), 10), 0.1, np.float32)
+
+    recipe = RECIPE.with_changes(flagged_ones=0.5, views=1, taught=1.0)
+    batches = Batches(Split(*optdigits), LABELS, recipe)
+    batches.teacher = cast(Teacher, Doubter())
+    for step in range(5):
+        seen, targets = batches[step]
+        swapped = seen["rows"] >= len(optdigits[0])
+        assert swapped.any()
+        np.testing.assert_array_equal(targets[swapped], np.eye(10)[[1] * swapped.sum()])
+        np.testing.assert_allclose(targets[~swapped], 0.1)
 
 
 def test_a_network_is_fed_what_its_rows_and_draws_say(optdigits: Any) -> None:

@@ -337,10 +337,10 @@ def test_a_student_learns_from_its_teacher_alone(unbroken: Path, tmp_path: Path)
 def test_a_teacher_that_knows_less_is_not_asked() -> None:
     hard = np.eye(3, dtype=np.float32)
     soft = np.array([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]], np.float32)
-    mixed = softened(hard, soft, 0.5)
+    mixed = softened(hard, soft, np.full(3, 0.5))
     np.testing.assert_allclose(mixed, [[0.8, 0.2, 0.0], [0.05, 0.95, 0.0], [0.0, 0.0, 1.0]])
     with pytest.raises(UsageError, match="outliers"):
-        softened(hard[:, :2], np.full((3, 3), 1 / 3, np.float32), 0.5)
+        softened(hard[:, :2], np.full((3, 3), 1 / 3, np.float32), np.full(3, 0.5))
 
 
 def test_another_fold_holds_out_other_images(tmp_path: Path) -> None:

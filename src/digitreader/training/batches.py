@@ -91,13 +91,15 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         rng = np.random.default_rng((recipe.show_seed, 1, view))
         self._draws = draw(n, rng)  # [N, NUMBERS]
         self._rows = np.arange(n, dtype=np.int32)
+        swapped = np.zeros(n, bool)
         if self._flagged.size:
             form = self._flagged[:, rng.integers(FLAGS)]  # [N]
             swapped = (form >= 0) & (rng.random(n) < recipe.flagged_ones)
             self._rows = np.where(swapped, form, self._rows).astype(np.int32)
         if self.teacher is not None:
             soft = self.teacher.opinion(view, self._rows, self._draws)
-            self._targets = softened(self._hard, soft, recipe.taught)
+            # A teacher that never saw a flagged one takes it for a seven.
+            self._targets = softened(self._hard, soft, recipe.taught * ~swapped)
 
 
 class Varied(keras.layers.Layer):  # type: ignore[misc]

@@ -68,11 +68,12 @@ class Teacher:
 
 
 def softened(
-    hard: NDArray[np.float32], soft: NDArray[np.float32], share: float
+    hard: NDArray[np.float32], soft: NDArray[np.float32], shares: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Mix one-hot labels, [N, K], with a teacher's opinion, [N, K'], of which K' ≤ K columns are.
 
-    Where the label is a class that the teacher does not know, it alone counts.
+    `shares`, [N], are the opinion's. Where the label is a class that the teacher does not know,
+    it alone counts.
 
     Raises:
         UsageError: the teacher knows more classes than there are.
@@ -83,7 +84,7 @@ def softened(
             f"the teacher tells {known} classes apart, its student {hard.shape[1]}: "
             "give the recipe outliers, too"
         )
-    share_of = np.float32(share) * hard[:, :known].sum(axis=1, keepdims=True)  # [N, 1]
-    mixed = np.asarray((1 - share_of) * hard, np.float32)
-    mixed[:, :known] += share_of * soft
+    share = (shares * hard[:, :known].sum(axis=1)).astype(np.float32)[:, None]  # [N, 1]
+    mixed = np.asarray((1 - share) * hard, np.float32)
+    mixed[:, :known] += share * soft
     return mixed
