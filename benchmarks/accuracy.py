@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,13 @@ from digitreader.training.train import train
 from machine import describe
 from nothing import letter_photos
 from sets import add_data
+from side_by_side import side_by_side
 
 RESULT = Path(__file__).parent / "results" / "accuracy.json"
+COMMAND = "python benchmarks/accuracy.py"
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SEEDS = {"best": 5, "ensemble": 1, "distilled": 3, "tiny": 5, "nano": 5, "fast": 5}
+TIMED = ("fast",)  # its runs have all cores
 TEACHERS = {"distilled": "ensemble", "tiny": "ensemble", "nano": "ensemble"}
 DISPUTED = (1901, 2130, 2293, 6576, 9729)  # test images hardly ever read as they are labelled
 
@@ -59,24 +64,34 @@ def main() -> None:
     parts = [*SEEDS, "shipped"]
     parser.add_argument("--only", nargs="*", choices=parts, default=parts)
     parser.add_argument("--runs", type=Path, default=Path("runs/accuracy"))
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at a time")
     parser.add_argument("--fonts", type=Path, help="of the letters among what is no digit")
     options = parser.parse_args()
     result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {"runs": []}
     for name in (name for name in SEEDS if name in options.only):
-        for seed in range(SEEDS[name]):
-            recipe = RECIPES[name].with_changes(seed=seed).resolved()
-            done = [(row["name"], row["recipe"]) for row in result["runs"]]
-            if (name, recipe.as_dict()) in done:
-                continue
-            row = measured(name, recipe, options.runs, options.data, options.fonts)
+        jobs = [
+            (name, recipe, options.runs, options.data, options.fonts)
+            for recipe in missing(name, result["runs"])
+        ]
+        workers = 1 if name in TIMED else options.workers
+        for row in side_by_side(measured, jobs, workers):
             result["runs"].append(row)
-            result |= {"machine": describe(), "recipes": table(result["runs"])}
+            result |= {"command": COMMAND, "machine": describe(), "recipes": table(result["runs"])}
             write_json_file(result, RESULT)
     for name, row in table(result["runs"]).items():
         print(told(name, row))
     if "shipped" in options.only:
         result["shipped"] = shipped(options.data)
-        write_json_file(result | {"machine": describe()}, RESULT)
+        write_json_file(result | {"command": COMMAND, "machine": describe()}, RESULT)
+
+
+def missing(name: str, rows: list[dict[str, Any]]) -> Iterator[Recipe]:
+    """The recipe, seed by seed, as far as it has not been run in its form of today."""
+    done = [(row["name"], row["recipe"]) for row in rows]
+    for seed in range(SEEDS[name]):
+        recipe = RECIPES[name].with_changes(seed=seed).resolved()
+        if (name, recipe.as_dict()) not in done:
+            yield recipe
 
 
 def measured(
@@ -103,6 +118,7 @@ def measured(
         "multiply_adds": networks.multiply_adds(network),
         "bytes": (out / "model.onnx").stat().st_size,
         "seconds": run.seconds,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "recipe": recipe.as_dict(),
     }
     print(f"{name}, seed {recipe.seed}: {run.test.summary()}, {run.seconds:.0f} s", flush=True)
@@ -134,7 +150,7 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             "accuracy_sd": statistics.stdev(accuracies) if len(own) > 1 else None,
             **{f"{key}_mean": statistics.mean(row[key] for row in own)
                for key in ("loss", "ece", "seconds")},
-            **{key: own[-1][key] for key in ("parameters", "multiply_adds", "bytes")},
+            **{key: own[-1][key] for key in ("parameters", "multiply_adds", "bytes", "cores")},
         }  # fmt: skip
     return result
 
@@ -145,7 +161,7 @@ def told(name: str, row: dict[str, Any]) -> str:
         f"{name:10} {100 * row['accuracy_mean']:.3f}%{spread}, loss {row['loss_mean']:.4f}, "
         f"{row['seeds']} seeds, {row['parameters']:,} parameters, "
         f"{row['multiply_adds'] / 1e6:.2f} M multiply-adds, {row['bytes'] / 1e6:.2f} MB, "
-        f"{row['seconds_mean']:.0f} s"
+        f"{row['seconds_mean']:.0f} s on {row['cores']} cores"
     )
 
 

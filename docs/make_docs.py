@@ -1,21 +1,21 @@
 """Writes what documentation takes from elsewhere: `make docs`.
 
 `docs/commands.md` comes from the program's own help; the numbers in `README.md`, in the shipped
-model's card and in `docs/measured.md` come from the files in `benchmarks/results`. `--check` fails
-when a page is not what this script would write.
+model's card, in `docs/measured.md` and in `docs/accuracy.md` come from the files in
+`benchmarks/results`. `--check` fails when a page is not what this script would write.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from accurate import page as accurate
+from measured import between, percent, result, shares, table
 from measured import page as measured
-from measured import percent, result, shares, table
 
 from digitreader.classifier import Classifier
 from digitreader.doors.cli import cli
@@ -119,16 +119,10 @@ def machine(results: Any) -> str:
     return f"Machine: {told['processor']}, {told['cores']} cores; `{results['command']}`."
 
 
-def between(page: str, lines: list[str]) -> str:
-    """Replace what stands between a page's two marks."""
-    start, end = "<!-- numbers: made by `make docs` -->", "<!-- end of numbers -->"
-    block = "\n".join([start, "", *lines, "", end])
-    return re.sub(f"{re.escape(start)}.*?{re.escape(end)}", lambda _: block, page, flags=re.S)
-
-
 PAGES: dict[Path, Callable[[str], str]] = {
     ROOT / "docs" / "commands.md": commands,
     ROOT / "docs" / "measured.md": measured,
+    ROOT / "docs" / "accuracy.md": accurate,
     ROOT / "README.md": readme,
     ROOT / "src" / "digitreader" / "models" / "README.md": card,
 }

@@ -6,6 +6,7 @@ A part that was not measured yet has no section.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,13 @@ def page(before: str) -> str:
             told = result(name)
             lines += ["", *whole(told), "", about(told)]
     return "\n".join(lines) + "\n"
+
+
+def between(text: str, lines: list[str]) -> str:
+    """Replace what stands between a page's two marks."""
+    start, end = "<!-- numbers: made by `make docs` -->", "<!-- end of numbers -->"
+    block = "\n".join([start, "", *lines, "", end])
+    return re.sub(f"{re.escape(start)}.*?{re.escape(end)}", lambda _: block, text, flags=re.S)
 
 
 def result(name: str) -> Any:

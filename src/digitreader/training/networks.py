@@ -207,7 +207,7 @@ def mlp(x: Tensor) -> Tensor:
 
 NETWORKS: dict[str, Network] = {
     "default": Network(default, "16, blocks of 32 and 96, global max pool: fast and accurate"),
-    "residual": Network(partial(residual, widths=(32, 64, 128), blocks=2), "a ResNet of 32-64-128"),
+    "residual": Network(partial(residual, widths=(32, 64, 128), blocks=1), "a ResNet of 32-64-128"),
     "residual-small": Network(
         partial(residual, widths=(16, 32, 64), blocks=1), "a ResNet of 16-32-64"
     ),

@@ -1,0 +1,91 @@
+"""The page of how accurate the networks are, from `accuracy.json` and `study.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from measured import RESULTS, Row, about, between, percent, result, table
+
+
+def page(before: str) -> str:
+    """Put what was measured between the page's marks."""
+    parts: list[str] = []
+    if (RESULTS / "accuracy.json").exists():
+        told = result("accuracy")
+        parts += recipes(told["recipes"])
+        if "shipped" in told:
+            parts += ["", *shipped(told["shipped"])]
+        parts += ["", about(told), ""]
+    if (RESULTS / "study.json").exists():
+        told = result("study")
+        parts += [*study(told["table"]), "", about(told)]
+    return between(before, parts)
+
+
+def recipes(rows: dict[str, Row]) -> Iterator[str]:
+    yield from ("## Recipes on MNIST's test images", "")
+    yield (
+        "Means over seeds, each of which read the 10,000 test images once, at the end of a recipe "
+        "that was chosen without them; ± is the standard deviation. Loss is the mean negative "
+        "log-likelihood in nats of the calibrated probabilities, ECE the expected calibration "
+        "error in 15 bins. Multiply-adds are those of one image. Run one with `digitreader train "
+        "--recipe NAME --seed N`."
+    )
+    yield ""
+    head = ("recipe", "accuracy", "±", "seeds", "loss", "ECE", "parameters", "multiply-adds",
+            "model.onnx", "training")  # fmt: skip
+    yield from table(head, ((name, *recipe(row)) for name, row in rows.items()))
+
+
+def recipe(row: Row) -> tuple[str, ...]:
+    spread = row["accuracy_sd"]
+    return (
+        f"{100 * row['accuracy_mean']:.3f}%",
+        "–" if spread is None else f"{100 * spread:.3f}",
+        str(row["seeds"]),
+        f"{row['loss_mean']:.4f}",
+        percent(row["ece_mean"]),
+        f"{row['parameters']:,}",
+        f"{row['multiply_adds'] / 1e6:.2f} M",
+        f"{row['bytes'] / 1e6:.2f} MB",
+        f"{row['seconds_mean']:,.0f} s on {row['cores']} cores",
+    )
+
+
+def shipped(told: Row) -> Iterator[str]:
+    yield from ("## The model that ships", "")
+    test, disputed = told["test"], told["disputed"]
+    indices = ", ".join(str(i) for i in disputed["indices"])
+    yield (
+        f"{percent(test['accuracy'])} of {test['n']:,} test images as they are labelled, "
+        f"calibration error {percent(test['reliability']['ece'])}. Of the images {indices}, whose "
+        f"labels hardly anybody agrees with, it reads {disputed['read_as_labelled']} as labelled."
+    )
+    yield from ("", "![Reliability](images/reliability.png)", "![Risk](images/risk.png)",
+                "![Errors](images/errors.png)")  # fmt: skip
+    yield ""
+    yield "Digits against what is none, of kinds that training never saw, by area under the ROC:"
+    yield ""
+    yield from table(
+        ("glyphs", "n", "by all digits' probability", "by the greatest"),
+        ((name, f"{row['n']:,}", f"{row['auroc_sum']:.4f}", f"{row['auroc_greatest']:.4f}")
+         for name, row in told["not_a_digit"].items()))  # fmt: skip
+    yield ""
+    yield f"Test images harmed in fifteen ways: {percent(told['harmed']['mean'])} on average."
+    yield ""
+    rows = told["harmed"]["accuracy"]
+    yield from table(("harm", "accuracy"), ((name, percent(rows[name])) for name in rows))
+
+
+def study(rows: dict[str, Row]) -> Iterator[str]:
+    yield from ("## What was tried", "")
+    yield (
+        "Errors on 5,000 training images held out, and the loss after calibration; means over "
+        "folds. Views are nine: the image and it moved by a pixel."
+    )
+    yield ""
+    head = ("variant", "folds", "errors", "errors by views", "loss", "parameters", "training")
+    yield from table(head, (
+        (name, str(row["folds"]), f"{row['errors']:.1f}", f"{row['views']:.1f}",
+         f"{row['calibrated']:.4f}", f"{row['parameters']:,}", f"{row['seconds']:,.0f} s")
+        for name, row in rows.items()))  # fmt: skip
