@@ -87,10 +87,10 @@ def main() -> None:
 
 def missing(name: str, rows: list[dict[str, Any]]) -> Iterator[Recipe]:
     """The recipe, seed by seed, as far as it has not been run in its form of today."""
-    done = [(row["name"], row["recipe"]) for row in rows]
+    done = [(row["name"], Recipe.from_dict(row["recipe"])) for row in rows]
     for seed in range(SEEDS[name]):
         recipe = RECIPES[name].with_changes(seed=seed).resolved()
-        if (name, recipe.as_dict()) not in done:
+        if (name, recipe) not in done:
             yield recipe
 
 

@@ -72,11 +72,11 @@ def missing(
     names: list[str], folds: int, rows: list[dict[str, Any]]
 ) -> Iterator[tuple[str, Recipe]]:
     """Fold by fold, what has not been run under its recipe of today."""
-    done = [(row["variant"], row["recipe"]) for row in rows]
+    done = [(row["variant"], Recipe.from_dict(row["recipe"])) for row in rows]
     for fold in range(folds):
         for name in names:
             recipe = VARIANTS[name].with_changes(fold=fold, seed=fold).resolved()
-            if (name, recipe.as_dict()) not in done:
+            if (name, recipe) not in done:
                 yield name, recipe
 
 

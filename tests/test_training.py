@@ -56,6 +56,19 @@ def test_multiplications_by_hand() -> None:
     network = networks.build("lenet-5", 10)
     assert networks.multiply_adds(network) == lenet
     assert networks.multiply_adds(networks.averaged([network])) == lenet
+    assert networks.multiply_adds(networks.shifted(network, 1)) == 9 * lenet
+
+
+def test_a_shifted_network_is_the_mean_over_moved_images() -> None:
+    keras.utils.set_random_seed(0)
+    network = networks.build("lenet-5", 10)
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    images[:, :2] = images[:, -2:] = images[:, :, :2] = images[:, :, -2:] = 0  # nothing rolls over
+    moved = [np.roll(images, (y, x), (1, 2)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    expected = np.mean([export.logits_of(network, views) for views in moved], axis=0)
+    got = export.logits_of(networks.shifted(network, 1), images)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert networks.shifted(network, 0) is network
 
 
 def test_small_networks_are_as_small_as_they_say() -> None:
@@ -296,6 +309,20 @@ def test_an_ensemble_is_the_mean_of_its_members_and_goes_on_after_a_kill(tmp_pat
     assert run.seconds == pytest.approx(sum(spent))
     shutil.rmtree(tmp_path / "run" / "member-1")
     again = train(recipe, tmp_path / "run", resume=True)
+    assert again.validation is not None
+    assert run.validation is not None
+    assert again.validation.loss == run.validation.loss
+
+
+def test_a_run_may_end_in_views_of_its_network(unbroken: Path, tmp_path: Path) -> None:
+    run = train(QUICK.with_changes(shifts=1), tmp_path / "run")
+    assert run.parity.agreement == 1
+    plain, ours = (keras.saving.load_model(f / "best.keras") for f in (unbroken, run.folder))
+    assert ours.count_params() == plain.count_params()
+    images = load("optdigits").train.images[:100]
+    expected = export.logits_of(networks.shifted(plain, 1), images)
+    np.testing.assert_allclose(export.logits_of(ours, images), expected, atol=1e-4)
+    again = train(QUICK.with_changes(shifts=1), tmp_path / "run", resume=True)
     assert again.validation is not None
     assert run.validation is not None
     assert again.validation.loss == run.validation.loss

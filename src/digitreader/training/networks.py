@@ -61,20 +61,45 @@ def _renamed(network: keras.Model, name: str) -> keras.Model:
     return network
 
 
+def shifted(network: keras.Model, pixels: int) -> keras.Model:
+    """Return one that gives the mean of a network's logits over views of its input.
+
+    The views are the image moved by every step of at most so many pixels each way, nine for 1.
+    """
+    import keras
+    from keras import layers
+
+    if not pixels:
+        return network
+    exact: Any = {"dtype": "float32"}  # whatever precision the network is being trained in
+    images = keras.Input(INPUT_SHAPE, name="images")
+    padded = layers.ZeroPadding2D(pixels, **exact)(images)
+    steps = [(i, 2 * pixels - i) for i in range(2 * pixels + 1)]
+    said = [network(layers.Cropping2D((y, x), **exact)(padded)) for y in steps for x in steps]
+    logits = layers.Average(name="logits", **exact)(said)
+    return keras.Model(images, logits, name=network.name + "_shifted")
+
+
 def multiply_adds(network: keras.Model) -> int:
     """Count the multiplications that one image takes in convolutions and dense layers."""
     import keras
 
     total = 0
-    for layer in network.layers:
+
+    def called(layer: keras.Layer, *args: Any, **kwargs: Any) -> Tensor:
+        nonlocal total
+        output = layer(*args, **kwargs)
         if isinstance(layer, keras.Model):
             total += multiply_adds(layer)
         elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            total += prod(layer.output.shape[1:]) * prod(layer.kernel_size)
+            total += prod(output.shape[1:]) * prod(layer.kernel_size)
         elif isinstance(layer, keras.layers.Conv2D):
-            total += prod(layer.output.shape[1:3]) * prod(layer.kernel.shape)
+            total += prod(output.shape[1:3]) * prod(layer.kernel.shape)
         elif isinstance(layer, keras.layers.Dense):
             total += prod(layer.kernel.shape)
+        return output
+
+    keras.models.clone_model(network, call_function=called)  # a layer may be called twice
     return total
 
 

@@ -39,6 +39,7 @@ class Recipe:
     taught: float = 0.9  # a teacher's share in the labels
     softness: float = 1.0  # temperature of its probabilities
     averaged: float = 0.0  # momentum of the weights' moving average, which then is the result
+    shifts: int = 0  # pixels; the result is the mean over views of the image moved by up to so many
     validation: int = 5000  # training images held out, stratified; at most a tenth; 0: none
     fold: int = 0  # which ones: every number holds out others
     patience: int = 10  # epochs without a better validation accuracy before stopping
@@ -95,7 +96,7 @@ class Recipe:
 
 BOUNDS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("members", "epochs", "batch_size", "patience"), lambda v: v >= 1, "1 or more"),
-    (("page_glyphs", "outliers", "views", "seed", "fold", "validation", "temperature"),
+    (("page_glyphs", "outliers", "views", "shifts", "seed", "fold", "validation", "temperature"),
      lambda v: v >= 0, "0 or more"),
     (("learning_rate", "softness"), lambda v: v > 0, "above 0"),
     (("flagged_ones", "taught"), lambda v: 0 <= v <= 1, "from 0 to 1"),
