@@ -81,11 +81,13 @@ def study(rows: dict[str, Row]) -> Iterator[str]:
     yield from ("## What was tried", "")
     yield (
         "Errors on 5,000 training images held out, and the loss after calibration; means over "
-        "folds. Views are nine: the image and it moved by a pixel."
+        "folds. Views are nine: the image and it moved by a pixel. Bent are the same images, "
+        "each in four ways: 20,000."
     )
     yield ""
-    head = ("variant", "folds", "errors", "errors by views", "loss", "parameters", "training")
+    head = ("variant", "folds", "errors", "by views", "bent", "loss", "parameters", "training")
     yield from table(head, (
         (name, str(row["folds"]), f"{row['errors']:.1f}", f"{row['views']:.1f}",
+         f"{row['bent_errors']:.0f}",
          f"{row['calibrated']:.4f}", f"{row['parameters']:,}", f"{row['seconds']:,.0f} s")
         for name, row in rows.items()))  # fmt: skip

@@ -43,6 +43,7 @@ WARPS: dict[str, Warp] = {
     "shift": Warp(shift=2, whole=True),
     "classic": Warp(shift=2.8, rotation=10, zoom=0.1),
     "mild": MILD,  # as people write
+    "bent": replace(MILD, rotation=10, shear=0.12, elastic=1.2),  # for long trainings
     "strong": replace(MILD, thinner=0.6, thicker=1.0, fading=0.4, noise=0.03),  # and pictures show
 }
 
