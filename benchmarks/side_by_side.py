@@ -28,7 +28,7 @@ def side_by_side(
 
 
 def _take_cores(shares: Queue[int], workers: int) -> None:
-    """Leave a process every so-manieth core, where the system can do that."""
+    """Give a process its share of the cores, where the system can do that."""
     share = shares.get()
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
