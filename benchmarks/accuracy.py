@@ -20,7 +20,6 @@ import json
 import os
 import shutil
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ from digitreader.training.train import train
 from machine import describe
 from nothing import letter_photos
 from sets import add_data
-from side_by_side import side_by_side
+from side_by_side import not_done, side_by_side
 
 RESULT = Path(__file__).parent / "results" / "accuracy.json"
 COMMAND = "python benchmarks/accuracy.py"
@@ -69,10 +68,10 @@ def main() -> None:
     options = parser.parse_args()
     result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {"runs": []}
     for name in (name for name in SEEDS if name in options.only):
-        jobs = [
-            (name, recipe, options.runs, options.data, options.fonts)
-            for recipe in missing(name, result["runs"])
-        ]
+        seeds = ((name, RECIPES[name].with_changes(seed=seed).resolved())
+                 for seed in range(SEEDS[name]))  # fmt: skip
+        places = (options.runs, options.data, options.fonts)
+        jobs = [(*job, *places) for job in not_done(seeds, result["runs"])]
         workers = 1 if name in TIMED else options.workers
         for row in side_by_side(measured, jobs, workers):
             result["runs"].append(row)
@@ -83,15 +82,6 @@ def main() -> None:
     if "shipped" in options.only:
         result["shipped"] = shipped(options.data)
         write_json_file(result | {"command": COMMAND, "machine": describe()}, RESULT)
-
-
-def missing(name: str, rows: list[dict[str, Any]]) -> Iterator[Recipe]:
-    """The recipe, seed by seed, as far as it has not been run in its form of today."""
-    done = [(row["name"], Recipe.from_dict(row["recipe"])) for row in rows]
-    for seed in range(SEEDS[name]):
-        recipe = RECIPES[name].with_changes(seed=seed).resolved()
-        if (name, recipe) not in done:
-            yield recipe
 
 
 def measured(
@@ -130,7 +120,8 @@ def take_members(recipe: Recipe, out: Path, runs: Path) -> None:
     for i in range(recipe.members):
         run = runs / f"best-{recipe.seed + i}"
         own = recipe.with_changes(members=1, seed=recipe.seed + i)
-        trained = run.exists() and Recipe.from_dict(json.loads((run / "recipe.json").read_text()))
+        written = run / "recipe.json"
+        trained = written.exists() and Recipe.from_dict(json.loads(written.read_text("utf-8")))
         if trained == own and not (out / f"member-{i}").exists():
             shutil.copytree(run, out / f"member-{i}")
             write_json_file(recipe.as_dict(), out / "recipe.json")

@@ -13,6 +13,8 @@ from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from typing import Any
 
+from digitreader.training.recipes import Recipe
+
 
 def side_by_side(
     work: Callable[..., dict[str, Any]], jobs: Iterable[tuple[Any, ...]], workers: int
@@ -25,6 +27,14 @@ def side_by_side(
     with ProcessPoolExecutor(workers, context, _take_cores, (shares, workers)) as pool:
         for future in as_completed([pool.submit(work, *job) for job in jobs]):
             yield future.result()
+
+
+def not_done(
+    wanted: Iterable[tuple[str, Recipe]], rows: Iterable[dict[str, Any]]
+) -> list[tuple[str, Recipe]]:
+    """Return the named recipes that no row is of, in their form of today."""
+    done = [(row["name"], Recipe.from_dict(row["recipe"])) for row in rows]
+    return [pair for pair in wanted if pair not in done]
 
 
 def _take_cores(shares: Queue[int], workers: int) -> None:

@@ -32,7 +32,7 @@ from digitreader.training.metrics import score
 from digitreader.training.recipes import Recipe
 from digitreader.training.train import train
 from machine import describe
-from side_by_side import side_by_side
+from side_by_side import not_done, side_by_side
 
 COMMAND = "python benchmarks/study.py"
 RESULT = Path(__file__).parent / "results" / "study.json"
@@ -64,7 +64,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at a time")
     options = parser.parse_args()
     rows = json.loads(RESULT.read_text())["runs"] if RESULT.exists() else []
-    jobs = [(*job, options.data_dir) for job in missing(options.only, options.folds, rows)]
+    asked = wanted(options.only, options.folds)
+    jobs = [(*job, options.data_dir) for job in not_done(asked, rows)]
     for row in side_by_side(measured, jobs, options.workers):
         rows.append(row)
         told = {"command": COMMAND, "machine": describe()}
@@ -77,16 +78,11 @@ def main() -> None:
               f"{row['parameters']:,} parameters")  # fmt: skip
 
 
-def missing(
-    names: list[str], folds: int, rows: list[dict[str, Any]]
-) -> Iterator[tuple[str, Recipe]]:
-    """Fold by fold, what has not been run under its recipe of today."""
-    done = [(row["variant"], Recipe.from_dict(row["recipe"])) for row in rows]
+def wanted(names: list[str], folds: int) -> Iterator[tuple[str, Recipe]]:
+    """Yield the variants, fold by fold."""
     for fold in range(folds):
         for name in names:
-            recipe = VARIANTS[name].with_changes(fold=fold, seed=fold).resolved()
-            if (name, recipe) not in done:
-                yield name, recipe
+            yield name, VARIANTS[name].with_changes(fold=fold, seed=fold).resolved()
 
 
 def measured(name: str, recipe: Recipe, data_dir: Path | None) -> dict[str, Any]:
@@ -102,7 +98,7 @@ def measured(name: str, recipe: Recipe, data_dir: Path | None) -> dict[str, Any]
     read = classifier.probabilities(bent(held.images)).argmax(axis=1)
     last = run.history[-1]
     return {
-        "variant": name,
+        "name": name,
         "fold": recipe.fold,
         "errors": round(len(held) * (1 - last["val_accuracy"])),
         "n": len(held),
@@ -135,10 +131,10 @@ def viewed(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.floa
 
 def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Means over the folds of each variant."""
-    names = dict.fromkeys(row["variant"] for row in rows)
+    names = dict.fromkeys(row["name"] for row in rows)
     result = {}
     for name in names:
-        own = [row for row in rows if row["variant"] == name]
+        own = [row for row in rows if row["name"] == name]
         result[name] = {
             "folds": len(own),
             "parameters": own[-1]["parameters"],

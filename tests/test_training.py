@@ -149,15 +149,13 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read_seconds(folder: Path) -> float:
+def rows_of(folder: Path) -> list[dict[str, float]]:
     with (folder / "history.csv").open() as file:
-        return sum(float(row["seconds"]) for row in csv.DictReader(file))
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def history(folder: Path) -> list[dict[str, float]]:
-    with (folder / "history.csv").open() as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(folder)]
 
 
 def test_a_run_leaves_everything_behind(unbroken: Path) -> None:
@@ -305,7 +303,7 @@ def test_an_ensemble_is_the_mean_of_its_members_and_goes_on_after_a_kill(tmp_pat
     logits = Classifier.open(tmp_path / "run" / "model.onnx").logits(images)
     np.testing.assert_allclose(logits, (said[0] + said[1]) / 2, atol=1e-4)
     assert [row["epoch"] for row in run.history] == [1, 2]
-    spent = [read_seconds(tmp_path / "run" / f"member-{i}") for i in (0, 1)]
+    spent = [row["seconds"] for i in (0, 1) for row in rows_of(tmp_path / "run" / f"member-{i}")]
     assert run.seconds == pytest.approx(sum(spent))
     shutil.rmtree(tmp_path / "run" / "member-1")
     again = train(recipe, tmp_path / "run", resume=True)

@@ -147,9 +147,9 @@ def _parquet_row(reading: Reading) -> dict[str, Any]:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, ending: str = ".part") -> Iterator[Path]:
     """Give a draft to write to, which gets the file's name when it is whole."""
-    draft = path.with_name(path.name + ".part")
+    draft = path.with_name(path.name + ending)
     yield draft
     draft.replace(path)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, softmax
 from digitreader.errors import UsageError
+from digitreader.outputs import whole
 
 CHUNK = 1000  # images at a time
 
@@ -54,10 +55,9 @@ class Teacher:
         path = self._folder / f"{view:03}.npy"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            draft = path.with_suffix(f".{os.getpid()}")  # students side by side may all ask
-            with draft.open("wb") as file:
+            own = f".{os.getpid()}.part"  # students side by side may all ask
+            with whole(path, own) as draft, draft.open("wb") as file:
                 np.save(file, self._logits(rows, draws).astype(np.float16))
-            draft.replace(path)
         return softmax(np.load(path).astype(np.float32) / self._softness)
 
     def _logits(self, rows: NDArray[np.int32], draws: NDArray[np.float32]) -> NDArray[np.float32]:
