@@ -95,7 +95,7 @@ def measured(
     run = train(recipe, out, resume=(out / "recipe.json").exists(), data_dir=data / "mnist",
                 fonts=fonts, teacher=teacher)  # fmt: skip
     assert run.test is not None
-    network = keras.saving.load_model(out / "best.keras")
+    network = networks.shifted(keras.saving.load_model(out / "best.keras"), recipe.shifts)
     row = {
         "name": name,
         "seed": recipe.seed,
@@ -116,10 +116,10 @@ def measured(
 
 
 def take_members(recipe: Recipe, out: Path, runs: Path) -> None:
-    """Let the runs of `best` be an ensemble's members: they are the same to the last bit."""
+    """Let the runs of `best` be an ensemble's members: they are the same but for its views."""
     for i in range(recipe.members):
         run = runs / f"best-{recipe.seed + i}"
-        own = recipe.with_changes(members=1, seed=recipe.seed + i)
+        own = recipe.with_changes(members=1, seed=recipe.seed + i, shifts=RECIPES["best"].shifts)
         written = run / "recipe.json"
         trained = written.exists() and Recipe.from_dict(json.loads(written.read_text("utf-8")))
         if trained == own and not (out / f"member-{i}").exists():

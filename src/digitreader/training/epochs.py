@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from digitreader.outputs import whole
-from digitreader.training import export, networks
+from digitreader.training import export
 from digitreader.training.datasets import Split
 from digitreader.training.recipes import Recipe
 
@@ -86,8 +86,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
                 logs |= validated  # for the callbacks after this one
             rows = [*self.rows, row]  # ours when everything is written: Ctrl-C may come before
             if best_of(rows) == epoch:
-                best = networks.shifted(export.in_float32(self._network), self._recipe.shifts)
-                save(best, self.folder / "best.keras")
+                save(export.in_float32(self._network), self.folder / "best.keras")
         _write_history(rows, self.folder)
         _write_state(self.folder / "last.npz", self._network, self.model.optimizer)
         self.rows = rows

@@ -13,7 +13,7 @@ import numpy as np
 import digitreader
 from digitreader.classifier import Classifier, ModelCard, softmax
 from digitreader.outputs import write_json_file
-from digitreader.training import export, plots
+from digitreader.training import export, networks, plots
 from digitreader.training.calibrate import fit_temperature
 from digitreader.training.datasets import Dataset, Split
 from digitreader.training.epochs import Row, best_of
@@ -55,8 +55,8 @@ def finish(
     *,
     interrupted: bool,
 ) -> Run:
-    """Turn a folder's `best.keras` into a calibrated, checked model, and write the results."""
-    network = keras.saving.load_model(out / "best.keras")
+    """Turn a folder's `best.keras` into a calibrated, checked model, with its views; write the results."""
+    network = networks.shifted(keras.saving.load_model(out / "best.keras"), recipe.shifts)
     dataset, held = images.dataset, images.held
     validation, temperature = None, recipe.temperature
     if held is not None:
