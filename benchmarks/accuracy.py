@@ -132,8 +132,8 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     result = {}
     for name in (name for name in SEEDS if any(row["name"] == name for row in rows)):
         own = [row for row in rows if row["name"] == name]
-        latest = {**own[-1]["recipe"], "seed": 0}
-        own = [row for row in own if {**row["recipe"], "seed": 0} == latest]
+        forms = [Recipe.from_dict({**row["recipe"], "seed": 0}) for row in own]
+        own = [row for row, form in zip(own, forms, strict=True) if form == forms[-1]]
         accuracies = [row["accuracy"] for row in own]
         result[name] = {
             "seeds": len(own),

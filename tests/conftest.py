@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parent.parent
@@ -15,6 +16,9 @@ EXAMPLES = ROOT / "examples"
 
 # TensorFlow greets on stderr and takes all memory it sees; tests want neither.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+settings.register_profile("digitreader", deadline=None)  # a busy machine is no failure
+settings.load_profile("digitreader")
 
 
 @pytest.fixture(scope="session")

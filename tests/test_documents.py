@@ -272,7 +272,7 @@ def test_a_scan_that_is_broken_is_no_empty_page() -> None:
     assert (only(from_pillow(white)).pixels == 255).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=20))
 def test_damage_anywhere_gives_pages_or_one_error(place: int, junk: bytes) -> None:
     whole = one_page(WHOLE + READ, i=scan(12, 24)[0])

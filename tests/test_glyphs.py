@@ -31,7 +31,7 @@ def _extent(glyph: NDArray[np.uint8]) -> int:
     return max(int(np.ptp(np.nonzero(glyph.any(axis=axis))[0])) + 1 for axis in (0, 1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     height=st.integers(30, 300),
     width=st.integers(20, 300),
@@ -61,7 +61,7 @@ def test_reduction_averages_areas_as_pillow_does(times: int) -> None:
     np.testing.assert_allclose(glyph[rows : rows + BOX, columns : columns + 14], expected, atol=1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.sampled_from([2, 3, 4, 7]))
 def test_whole_factors_and_padding_change_nothing(seed: int, times: int) -> None:
     rng = np.random.default_rng(seed)

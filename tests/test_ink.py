@@ -79,7 +79,7 @@ def test_ink_is_the_drawn_stroke(
     assert not (ink[far] > 0.2).any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     paper=st.integers(0, 255),
     slope=st.floats(0, 90),

@@ -93,7 +93,7 @@ def test_no_ink_no_digit() -> None:
         assert main_digit(np.zeros(shape, np.float32)) is None
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.tuples(*[st.integers(0, 60)] * 4), st.sampled_from([1, 2, 3]))
 def test_padding_and_enlarging_move_the_box_only(pads: tuple[int, ...], times: int) -> None:
     page = _blank(160, 160)

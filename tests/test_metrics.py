@@ -70,6 +70,35 @@ def test_the_temperature_undoes_overconfidence() -> None:
     assert fit_temperature(overconfident, targets) == pytest.approx(3.0, rel=0.05)
 
 
+def test_the_threshold_keeps_its_risk_and_no_higher_one_would_answer_more() -> None:
+    from scipy.stats import binom
+
+    from digitreader.training.calibrate import fit_threshold
+
+    rng = np.random.default_rng(0)
+    sure = np.round(rng.uniform(0.5, 1, 20_000) ** 0.2, 3).astype(np.float32)  # many are equal
+    probabilities = np.stack([sure, 1 - sure], axis=1)
+    targets = (rng.random(20_000) > sure).astype(np.int64)
+    threshold = fit_threshold(probabilities, targets, 0.02)
+    assert threshold is not None
+    safe = []
+    for level in np.unique(sure):
+        kept = sure >= level
+        errors, n = int(targets[kept].sum()), int(kept.sum())
+        safe += [level] * bool(binom.cdf(errors, n, 0.02) <= 0.05)  # so few by chance: unlikely
+    assert threshold == min(safe)
+    assert 0.9 < threshold < 1
+
+
+def test_too_few_digits_show_no_threshold() -> None:
+    from digitreader.training.calibrate import fit_threshold
+
+    certain = np.array([[1, 0]] * 100, np.float32)
+    assert fit_threshold(certain, np.zeros(100, np.int64), 0.003) is None
+    assert fit_threshold(certain, np.ones(100, np.int64), 0.5) is None
+    assert fit_threshold(certain, np.zeros(100, np.int64), 0.03) == 1
+
+
 def test_reliability_against_scikit_learn(predictions: Any) -> None:
     from sklearn.calibration import calibration_curve
 

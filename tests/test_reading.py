@@ -130,7 +130,7 @@ def texts(reader: Reader, pictures: list[Pixels]) -> list[str]:
     return [reader.read(picture, "single").text for picture in pictures]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.tuples(*[st.integers(0, 60)] * 4))
 def test_padding_and_shifting_change_nothing(
     reader: Reader, digits: list[Pixels], pads: tuple[int, int, int, int]

@@ -333,7 +333,7 @@ def test_a_picture_converted_in_strips_is_that_converted_whole(
     np.testing.assert_array_equal(only(image).pixels, whole)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "BMP", "PPM"]),
     st.integers(0, 10_000),

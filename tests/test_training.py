@@ -316,14 +316,11 @@ def test_a_run_may_end_in_views_of_its_network(unbroken: Path, tmp_path: Path) -
     run = train(QUICK.with_changes(shifts=1), tmp_path / "run")
     assert run.parity.agreement == 1
     plain, ours = (keras.saving.load_model(f / "best.keras") for f in (unbroken, run.folder))
-    assert ours.count_params() == plain.count_params()
     images = load("optdigits").train.images[:100]
+    np.testing.assert_array_equal(export.logits_of(ours, images), export.logits_of(plain, images))
     expected = export.logits_of(networks.shifted(plain, 1), images)
-    np.testing.assert_allclose(export.logits_of(ours, images), expected, atol=1e-4)
-    again = train(QUICK.with_changes(shifts=1), tmp_path / "run", resume=True)
-    assert again.validation is not None
-    assert run.validation is not None
-    assert again.validation.loss == run.validation.loss
+    logits = Classifier.open(run.folder / "model.onnx").logits(images)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
 def test_ctrl_c_before_a_later_member_s_first_epoch_keeps_the_earlier_ones(tmp_path: Path) -> None:

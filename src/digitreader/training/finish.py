@@ -14,14 +14,14 @@ import digitreader
 from digitreader.classifier import Classifier, ModelCard, softmax
 from digitreader.outputs import write_json_file
 from digitreader.training import export, networks, plots
-from digitreader.training.calibrate import fit_temperature
+from digitreader.training.calibrate import fit_temperature, fit_threshold
 from digitreader.training.datasets import Dataset, Split
 from digitreader.training.epochs import Row, best_of
 from digitreader.training.metrics import Scores, score
 from digitreader.training.recipes import Recipe
 
 PARITY_IMAGES = 1000
-UNSURE_BELOW = 0.7  # calibrated confidence; on held-out MNIST one digit in 400 has less
+UNSURE_BELOW = 0.7  # calibrated confidence, where too little was held out to choose one
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +55,16 @@ def finish(
     *,
     interrupted: bool,
 ) -> Run:
-    """Turn a folder's `best.keras` into a calibrated, checked model, with its views; write the results."""
+    """Turn a folder's `best.keras` into a calibrated, checked model; write the results."""
     network = networks.shifted(keras.saving.load_model(out / "best.keras"), recipe.shifts)
     dataset, held = images.dataset, images.held
-    validation, temperature = None, recipe.temperature
+    validation, temperature, unsure_below = None, recipe.temperature, UNSURE_BELOW
     if held is not None:
         logits = export.logits_of(network, held.images)  # [V, K]
         temperature = temperature or fit_temperature(logits, held.targets)
         probabilities = softmax(logits / np.float32(temperature))[:, : len(dataset.labels)]
         validation = score(probabilities, held.targets, dataset.labels)
+        unsure_below = fit_threshold(probabilities, held.targets, recipe.risk) or unsure_below
     seconds = sum(row["seconds"] for row in rows)
     trained = {
         "recipe": recipe.as_dict(),
@@ -73,7 +74,7 @@ def finish(
         "validation": {"n": validation.n, "accuracy": validation.accuracy} if validation else None,
         "digitreader": digitreader.__version__,
     }
-    card = ModelCard(out.name, dataset.labels, temperature, UNSURE_BELOW, trained=trained)
+    card = ModelCard(out.name, dataset.labels, temperature, unsure_below, trained=trained)
     export.write_onnx(network, out / "model.onnx", card)
     measured = dataset.test or held or images.kept
     parity = export.check_parity(network, out / "model.onnx", measured.images[:PARITY_IMAGES])
@@ -85,6 +86,7 @@ def finish(
         **trained,
         "parameters": network.count_params(),
         "temperature": temperature,
+        "unsure_below": unsure_below,
         "parity": {
             "n": parity.n,
             "max_difference": parity.max_difference,

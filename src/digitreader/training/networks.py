@@ -122,6 +122,19 @@ def default(x: Tensor) -> Tensor:
     return layers.GlobalMaxPooling2D()(x)  # [N, 96]
 
 
+def compact(x: Tensor) -> Tensor:
+    """Like `default` with two thirds of its multiply-adds: a wider first look, narrower maps."""
+    from keras import layers
+
+    x = layers.Conv2D(16, 5, padding="same", use_bias=False)(x)
+    x = _normalised(layers.MaxPooling2D()(x))  # [N, 14, 14, 16]
+    x = _normalised(_conv(32)(x))
+    x = _normalised(layers.MaxPooling2D()(_conv(32)(x)))  # [N, 7, 7, 32]
+    x = _normalised(_conv(64)(x))
+    x = layers.Add()([x, _normalised(_conv(64)(x))])  # [N, 7, 7, 64]
+    return layers.GlobalMaxPooling2D()(x)  # [N, 64]
+
+
 def plain(x: Tensor) -> Tensor:
     """Three convolutions of 32, 64 and 128, with a pool between them, and one dense layer."""
     from keras import layers
@@ -195,15 +208,19 @@ def tiny(x: Tensor) -> Tensor:
 
 
 def nano(x: Tensor) -> Tensor:
-    """Depthwise separable convolutions (Howard et al. 2017): under 2,000 parameters."""
+    """One convolution of 12, used again at every scale and added to its input: 1,800 parameters.
+
+    Only its batch norms differ from use to use (Liang & Hu 2015, recurrent convolutions).
+    """
     from keras import layers
 
-    x = layers.MaxPooling2D()(_normalised(_conv(6)(x)))  # [N, 14, 14, 6]
-    for i, width in enumerate((12, 16, 18, 18)):
-        x = layers.MaxPooling2D()(x) if i == 2 else x  # [N, 7, 7, 16]
-        x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
-        x = _normalised(layers.Conv2D(width, 1, use_bias=False)(x))
-    return layers.GlobalAveragePooling2D()(x)  # [N, 18]
+    x = _normalised(layers.MaxPooling2D()(_conv(12)(x)))  # [N, 14, 14, 12]
+    shared = _conv(12)
+    for i in range(5):
+        x = layers.MaxPooling2D()(x) if i == 2 else x  # [N, 7, 7, 12]
+        norm = layers.BatchNormalization(momentum=0.9)
+        x = layers.ReLU()(layers.Add()([x, norm(shared(x))]))
+    return layers.GlobalMaxPooling2D()(x)  # [N, 12]
 
 
 def lenet5(x: Tensor) -> Tensor:
@@ -232,12 +249,13 @@ def mlp(x: Tensor) -> Tensor:
 
 NETWORKS: dict[str, Network] = {
     "default": Network(default, "16, blocks of 32 and 96, global max pool: fast and accurate"),
+    "compact": Network(compact, "5.7 million multiply-adds: the model that ships"),
     "residual": Network(partial(residual, widths=(32, 64, 128), blocks=1), "a ResNet of 32-64-128"),
     "residual-small": Network(
         partial(residual, widths=(16, 32, 64), blocks=1), "a ResNet of 16-32-64"
     ),
     "tiny": Network(tiny, "six narrow convolutions, 19,000 parameters"),
-    "nano": Network(nano, "separable convolutions, under 2,000 parameters"),
+    "nano": Network(nano, "one convolution at every scale, 1,800 parameters"),
     "plain": Network(plain, "three convolutions 32-64-128, dense 128"),
     "dense-128": Network(dense_128, "two convolutions 32-64, dense 128"),
     "dense-64-dropout": Network(dense_64_dropout, "two convolutions 32-64, dense 64, dropout"),

@@ -44,6 +44,7 @@ class Recipe:
     fold: int = 0  # which ones: every number holds out others
     patience: int = 10  # epochs without a better validation accuracy before stopping
     temperature: float = 0.0  # of the probabilities; 0 fits it on the images held out
+    risk: float = 0.003  # greatest share of errors, with 95% certainty, of digits called sure
     seed: int = 0
     precision: str = "auto"  # bfloat16 where the processor computes in it, else float32
 
@@ -99,7 +100,7 @@ BOUNDS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (("page_glyphs", "outliers", "views", "shifts", "seed", "fold", "validation", "temperature"),
      lambda v: v >= 0, "0 or more"),
     (("learning_rate", "softness"), lambda v: v > 0, "above 0"),
-    (("flagged_ones", "taught"), lambda v: 0 <= v <= 1, "from 0 to 1"),
+    (("flagged_ones", "taught", "risk"), lambda v: 0 <= v <= 1, "from 0 to 1"),
     (("warm_up", "averaged"), lambda v: 0 <= v < 1, "from 0 up to 1"),
 )  # fmt: skip
 CHOICES = {

@@ -2,8 +2,8 @@
 
 A run folder holds `recipe.json` (every knob, resolved), `history.csv` (a row per epoch),
 `last.npz` (where a killed run goes on), `best.keras` (the best epoch by validation, or the last
-where nothing is held out; float32), `model.onnx` (that epoch, calibrated), `metrics.json`,
-`curves.png`, `confusion.png` and `reliability.png`.
+where nothing is held out; float32), `model.onnx` (that epoch, with the recipe's views,
+calibrated), `metrics.json`, `curves.png`, `confusion.png` and `reliability.png`.
 Every file appears under its name only when it is whole.
 """
 
