@@ -16,6 +16,7 @@ HOMES = {
     "train": "digitreader.doors.train_cli",
     "train-finder": "digitreader.doors.train_cli",
     "evaluate": "digitreader.doors.train_cli",
+    "networks": "digitreader.doors.networks_cli",
     "data": "digitreader.doors.data_cli",
     "doctor": "digitreader.doors.doctor",
     "completion": "digitreader.doors.cli",
