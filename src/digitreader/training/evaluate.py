@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,30 @@ from numpy.typing import NDArray
 from digitreader.classifier import Classifier, softmax
 from digitreader.errors import ModelError, UsageError, needs_extra
 from digitreader.training.backend import greetings_silenced
-from digitreader.training.datasets import load
+from digitreader.training.datasets import Split, load
 from digitreader.training.metrics import Scores, score
 
 
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of images: probabilities, float32 [N, K], of the dataset's labels."""
+
+    split: Split
+    probabilities: NDArray[np.float32]
+    labels: tuple[str, ...]
+
+    @property
+    def scores(self) -> Scores:
+        return score(self.probabilities, self.images.targets, self.labels)
+
+
 def evaluate(model: Path | None, dataset: str, data_dir: Path | None = None) -> Scores:
-    """Score a model on all test images of a dataset, or on all images where it has no test part.
+    """Score a model as `predict` asks it."""
+    return predict(model, dataset, data_dir).scores
+
+
+def predict(model: Path | None, dataset: str, data_dir: Path | None = None) -> Predictions:
+    """Ask a model about all test images of a dataset, or all images where it has no test part.
 
     Args:
         model: an `.onnx` file of ours or a `.keras` file; None means the one that ships.
@@ -30,15 +49,15 @@ def evaluate(model: Path | None, dataset: str, data_dir: Path | None = None) -> 
     data = load(dataset, data_dir)
     split = data.test or data.train
     if model is not None and model.suffix == ".keras":
-        return score(_keras_probabilities(model, split.images, len(data.labels)), split.targets,
-                     data.labels)  # fmt: skip
+        probabilities = _keras_probabilities(model, split.images, len(data.labels))
+        return Predictions(split, probabilities, data.labels)
     classifier = Classifier.open(model)
     if classifier.card.labels != data.labels:
         raise UsageError(
             f"the model reads {'/'.join(classifier.card.labels)}, "
             f"but {dataset} holds {'/'.join(data.labels)}"
         )
-    return score(classifier.probabilities(split.images), split.targets, data.labels)
+    return Predictions(split, classifier.probabilities(split.images), data.labels)
 
 
 def _keras_probabilities(
