@@ -331,11 +331,16 @@ BAD_CSV = {
         "expected a column 'label'",
     ),
     "another table": ("name,age\nx,3\n", "expected a header.*'name' to 'age'"),
-    "a short row": (f"{HEADER}\n{ROW}\n{ROW[:-2]}\n", "row 2"),
-    "a word": (f"{HEADER}\n{ROW[:-1]}x\n", "whole numbers 0–255.*'x'.*row 0"),
-    "too bright": (f"{HEADER}\n{ROW}\n{ROW[:-1]}256\n", "whole numbers 0–255.*'256'.*row 1"),
-    "negative": (f"{HEADER}\n{ROW[:-1]}-1\n", "whole numbers 0–255.*'-1'"),
-    "not text": ("\udcff\udcfe", "utf-8"),
+    "no header": (f"{ROW}\n{ROW}\n", "expected a header.*'5' to '0'"),
+    "no header, no labels": (f"{ROW[2:]}\n{ROW[2:]}\n", "expected a header.*'0' to '0'"),
+    "a short row": (f"{HEADER}\n{ROW}\n{ROW[:-2]}\n", "row 2: expected 784 pixels, got 783"),
+    "a long row": (f"{HEADER}\n{ROW},0\n", "row 1: expected 784 pixels, got 785"),
+    "a word": (f"{HEADER}\n{ROW[:-1]}x\n", "row 1: expected whole numbers 0–255.*'x'"),
+    "nothing": (f"{HEADER}\n{ROW[:-1]}\n", "row 1: expected whole numbers 0–255.*''"),
+    "too bright": (f"{HEADER}\n{ROW}\n{ROW[:-1]}256\n", "row 2: .* 0–255.*'256'"),
+    "negative": (f"{HEADER}\n{ROW[:-1]}-1\n", "row 1: expected whole numbers 0–255.*'-1'"),
+    "a fraction": (f"{HEADER}\n{ROW[:-1]}0.5\n", "row 1: expected whole numbers 0–255.*'0.5'"),
+    "not text": ("\udcff\udcfe", "expected a header"),
 }
 
 

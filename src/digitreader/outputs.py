@@ -41,7 +41,7 @@ def format_of(path: Path) -> str:
         UsageError: none does.
     """
     for name, form in FORMATS.items():
-        if path.suffix.lower() in form.suffixes:
+        if path.name.lower().endswith(form.suffixes):
             return name
     known = " ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
     raise UsageError(
@@ -82,6 +82,22 @@ def write_csv(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> No
         if not reading.digits:
             writer.writerow([*page, *[""] * (len(DIGIT_COLUMNS) + len(labels))])
         stream.flush()
+
+
+def write_submission(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> None:
+    """Kaggle's form: a row a picture, numbered from 1, with what it says.
+
+    A picture that may be no digit has the likeliest label all the same; an empty one, and one
+    that could not be read, has none.
+    """
+    del labels
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["ImageId", "Label"])
+    writer.writerows([i, _said(reading)] for i, reading in enumerate(readings, 1))
+
+
+def _said(reading: Reading) -> str:
+    return reading.text or next((digit.top3[0][0] for digit in reading.digits), "")
 
 
 def write_table(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> None:
@@ -164,6 +180,8 @@ FORMATS: dict[str, Format] = {
     "table": Format(write_table, (".txt",), "for people"),
     "json": Format(write_json, (".json",), "an object for one page, an array for several"),
     "jsonl": Format(write_jsonl, (".jsonl", ".ndjson"), "an object a line, as they are ready"),
+    # Before csv, whose suffix its files have too.
+    "submission": Format(write_submission, ("submission.csv",), "ImageId,Label, as Kaggle asks"),
     "csv": Format(write_csv, (".csv",), "a row a digit, with all probabilities"),
     "parquet": Format(write_parquet, (".parquet",), "a row a page, its digits in it", binary=True),
 }

@@ -20,9 +20,10 @@ from digitreader.ink import Inked, inked, working_copy
 from digitreader.layout import in_lines, on_page
 from digitreader.main_digit import main_digit
 from digitreader.marks import marks_of
-from digitreader.pieces import SMALL, shared_part
+from digitreader.pieces import SMALL, box_of, shared_part
+from digitreader.pixel_csv import ink_bright, rows_of
 from digitreader.reading import Box, Digit, DigitStatus, Reading, ReadingStatus
-from digitreader.sources import Page, Source, name_of, open_pages
+from digitreader.sources import Page, Source, is_table, name_of, open_pages
 
 Layout = Literal["auto", "single", "page"]
 
@@ -83,14 +84,38 @@ class Reader:
         for source in sources:
             number = 0
             try:
-                for page in open_pages(source):
-                    number = page.number
-                    yield page, self.read_page(page, layout)
+                for page, reading in self._read(source, layout):
+                    number = reading.page
+                    yield page, reading
             except SourceError as error:
                 yield None, Reading.failed(name_of(source), number + 1, self.model, str(error))
 
+    def _read(self, source: Source, layout: Layout) -> Iterator[tuple[Page | None, Reading]]:
+        if is_table(source):
+            yield from self._read_table(Path(name_of(source)))
+            return
+        for page in open_pages(source):
+            yield page, self.read_page(page, layout)
+
+    def _read_table(self, path: Path) -> Iterator[tuple[Page | None, Reading]]:
+        """Read many rows at a time; one that is broken is a reading with status `error`."""
+        number = 0
+        for rows in rows_of(path):
+            glyphs = ink_bright(rows.images)
+            probabilities = self.classify(glyphs)  # [N, K]
+            for i, glyph in enumerate(glyphs):
+                number += 1
+                if i in rows.broken:
+                    yield None, Reading.failed(str(path), number, self.model, rows.broken[i])
+                    continue
+                page = Page(rows.images[i], str(path), number, glyph=True)
+                yield page, self._of_glyph(page, glyph, probabilities[i])
+
     def read_page(self, page: Page, layout: Layout = "auto") -> Reading:
         """Read a page that is decoded already."""
+        if page.glyph:
+            glyphs = ink_bright(page.pixels[np.newaxis])  # [1, 28, 28]
+            return self._of_glyph(page, glyphs[0], self.classify(glyphs)[0])
         writing = inked(working_copy(page.pixels))
         marks = self._marks(writing, layout)
         glyphs = np.array([mark.glyph for mark in marks], np.uint8).reshape(-1, SIDE, SIDE)
@@ -103,14 +128,21 @@ class Reader:
             ]
             for line in in_lines([mark.box for mark in marks])
         ]
-        return Reading(
-            page.source,
-            page.number,
-            _status([digit for line in lines for number in line for digit in number]),
-            tuple(text for line in lines if (text := _text(line))),
-            tuple(digit for line in lines for number in line for digit in number),
-            self.model,
-        )
+        return self._reading(page, lines)
+
+    def _of_glyph(
+        self, page: Page, glyph: NDArray[np.uint8], probabilities: NDArray[np.float32]
+    ) -> Reading:
+        """Return the reading of one glyph, ink bright, by its probabilities alone, [K]."""
+        if not glyph.any():
+            return self._reading(page, [])
+        return self._reading(page, [[[self._digit(box_of(glyph > 0), glyph, probabilities)]]])
+
+    def _reading(self, page: Page, lines: list[list[list[Digit]]]) -> Reading:
+        """Put a page's digits together, line by line, number by number."""
+        digits = tuple(digit for line in lines for number in line for digit in number)
+        texts = tuple(text for line in lines if (text := _text(line)))
+        return Reading(page.source, page.number, _status(digits), texts, digits, self.model)
 
     def classify(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities of glyphs, uint8 [N, 28, 28], ink bright: float32 [N, K].
@@ -234,7 +266,7 @@ def _text(line: list[list[Digit]]) -> str:
     return " ".join(number for number in numbers if number)
 
 
-def _status(digits: list[Digit]) -> ReadingStatus:
+def _status(digits: tuple[Digit, ...]) -> ReadingStatus:
     if not digits:
         return "empty"
     for status in ("ok", "not_a_digit"):

@@ -17,6 +17,7 @@ from digitreader.camera import is_webcam, not_a_camera, take
 from digitreader.documents import draw, is_pdf
 from digitreader.errors import SourceError
 from digitreader.pictures import KINDS, Pixels, Shape, check_size, decode, decode_image, on_paper
+from digitreader.pixel_csv import rows_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 Source = Union[str, Path, bytes, "Image.Image", NDArray[np.uint8]]
 
 SUFFIXES = frozenset(f".{kind}" for kind in (*KINDS, "npy", "pdf"))
-STACKS = (".npy", ".csv")  # files of arrays; a folder's .csv files are seldom pictures
-SIDE = 28  # px of a picture in Kaggle's form
+TABLE = ".csv"  # of pixels; a folder's are seldom so
 MAX_BYTES = 100_000_000  # of a download or of standard input
 TIMEOUT = 20  # seconds without an answer from a server
 
@@ -36,12 +36,14 @@ class Page:
 
     `number` counts the pages of one source from 1. `shape` is the picture's own height and width,
     which boxes on it are counted in: a large JPEG is decoded with fewer pixels than it has.
+    A `glyph` is in MNIST's form already, and the classifier sees it as it is.
     """
 
     pixels: Pixels
     source: str
     number: int = 1
     shape: Shape = (0, 0)  # stands for that of the pixels
+    glyph: bool = False
 
     def __post_init__(self) -> None:
         if not any(self.shape):
@@ -77,7 +79,7 @@ def open_pages(source: Source) -> Iterator[Page]:
 
     A TIFF has pages, and so has a PDF; every frame of an animation is one. Arrays are uint8
     [H, W], or [H, W, 3 | 4] in RGB(A) order; a `.npy` file may hold a stack of pictures,
-    [N, H, W], and so does a `.csv` file in Kaggle's form.
+    [N, H, W]; a `.csv` file in Kaggle's form holds a glyph in each row.
 
     Raises:
         SourceError: it cannot be opened or decoded; the message names it. Pages before the one
@@ -85,7 +87,7 @@ def open_pages(source: Source) -> Iterator[Page]:
     """
     name = name_of(source)
     for number, (pixels, shape) in enumerate(_decoded(source, name), start=1):
-        yield Page(pixels, name, number, shape or (0, 0))
+        yield Page(pixels, name, number, shape or (0, 0), is_table(source))
 
 
 def name_of(source: Source) -> str:
@@ -102,6 +104,13 @@ def name_of(source: Source) -> str:
 def is_url(text: str) -> bool:
     """Whether this names something on the web."""
     return text.lower().startswith(("http://", "https://"))
+
+
+def is_table(source: Source) -> bool:
+    """Whether this is a file with a table of pixels."""
+    if not isinstance(source, str | Path) or is_url(str(source)):
+        return False
+    return Path(source).suffix.lower() == TABLE
 
 
 def missing(source: str) -> str | None:
@@ -155,7 +164,9 @@ def _decoded(source: Source, name: str) -> Iterator[tuple[Pixels, Shape | None]]
         yield from zip(decode_image(source, name), repeat(None))
     elif is_webcam(name):
         yield take(name), None
-    elif isinstance(source, str | Path) and Path(source).suffix.lower() in STACKS:
+    elif is_table(source):
+        yield from zip(_from_table(Path(name)), repeat(None))
+    elif isinstance(source, str | Path) and Path(source).suffix.lower() == ".npy":
         yield from zip(_from_stack(Path(source), name), repeat(None))
     else:
         content = _content(source, name)
@@ -224,52 +235,18 @@ def _from_stack(path: Path, name: str) -> Iterator[Pixels]:
     why = missing(str(path))
     if why is not None:
         raise SourceError(why)
-    if path.suffix.lower() == ".csv":
-        array = read_pixel_csv(path)[1]
-    else:
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise SourceError(f"{name}: not a readable .npy array: {error}") from error
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SourceError(f"{name}: not a readable .npy array: {error}") from error
     stack = array.ndim == 3 and array.shape[2] not in (3, 4)  # [N, H, W]
     for picture in array if stack else [array]:
         yield _from_array(picture, name)
 
 
-def read_pixel_csv(path: Path) -> tuple[tuple[str, ...] | None, Pixels]:
-    """Read Kaggle's form: labels, or None where the file has none, and uint8 [N, 28, 28].
-
-    The header is `pixel0…pixel783`, with or without a `label` before it; a row is an image,
-    its pixels whole numbers 0–255.
-
-    Raises:
-        SourceError: the file is not so; the message names it, and the row where one is wrong.
-    """
-    size = SIDE * SIDE
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            header = [column.strip().strip('"') for column in lines.readline().split(",")]
-            labelled = header[0] == "label"
-            if len(header) != size + labelled or not header[-1].startswith("pixel"):
-                raise SourceError(
-                    f"{path}: expected a header 'pixel0…pixel{size - 1}', with or without 'label' "
-                    f"first, got {len(header)} columns from '{header[0][:30]}' to "
-                    f"'{header[-1][:30]}'"
-                )
-            rows = [line for line in lines if line.strip()]
-        if not rows:
-            raise SourceError(f"{path}: expected rows below the header, found none")
-        pixels = np.loadtxt(
-            rows,
-            np.uint8,
-            delimiter=",",
-            usecols=range(labelled, size + labelled),
-            ndmin=2,
-            quotechar='"',
-        )  # [N, 784]
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise SourceError(f"{path}: expected pixels as whole numbers 0–255, {error}") from error
-    names = tuple(row.partition(",")[0].strip().strip('"') for row in rows) if labelled else None
-    return names, pixels.reshape(-1, SIDE, SIDE)
+def _from_table(path: Path) -> Iterator[Pixels]:
+    for rows in rows_of(path):
+        for i, image in enumerate(rows.images):
+            if i in rows.broken:
+                raise SourceError(rows.broken[i])
+            yield image

@@ -84,6 +84,7 @@ def read(  # noqa: PLR0913 (one parameter per option)
     digitreader read photo.jpg
     digitreader read scans/ --format jsonl
     digitreader read page.png --annotate out/
+    digitreader read test.csv -o submission.csv      Kaggle's digits, and its form of answers
     """
     form = form or (format_of(output) if output else "table")
     if output and not output.absolute().parent.is_dir():

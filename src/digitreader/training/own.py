@@ -22,11 +22,11 @@ from digitreader.errors import DataError, SourceError, needs_extra
 from digitreader.glyphs import SIDE, to_glyph
 from digitreader.ink import ink_of, working_copy
 from digitreader.main_digit import main_digit
-from digitreader.sources import open_pages, read_pixel_csv
+from digitreader.pixel_csv import PIXELS, ink_bright, rows_of
+from digitreader.sources import open_pages
 
 log = logging.getLogger(__name__)
 
-PIXELS = SIDE * SIDE
 NAMED_BAD_FILES = 5  # further ones are only counted
 
 
@@ -120,12 +120,16 @@ def read_csv(path: Path) -> list[Labelled]:
     Raises DataError naming the file, and the row where one is wrong.
     """
     try:
-        names, images = read_pixel_csv(path)
+        parts = list(rows_of(path))
     except SourceError as error:
         raise DataError(str(error)) from error
-    if names is None:
+    for why in (why for rows in parts for why in rows.broken.values()):
+        raise DataError(why)
+    names = [name for rows in parts for name in rows.labels or ()]
+    if not names:
         raise DataError(f"{path}: expected a column 'label' to train on, this file has none")
-    return [Labelled(_ink_bright(images, str(path)), names)]
+    images = np.concatenate([rows.images for rows in parts])  # [N, 28, 28]
+    return [Labelled(_ink_bright(images, str(path)), tuple(names))]
 
 
 def read_parquet(path: Path) -> list[Labelled]:
@@ -235,13 +239,11 @@ def _levels(images: NDArray[Any], where: str) -> NDArray[np.uint8]:
 
 
 def _ink_bright(images: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
-    """As they are; inverted, and said so, where most of the border pixels are bright: paper."""
-    border = np.ones((SIDE, SIDE), bool)
-    border[1:-1, 1:-1] = False
-    if np.mean(images[:, border] > 127) <= 0.5:
-        return images
-    log.warning("%s: the images have dark ink on bright paper, so they are inverted", where)
-    return 255 - images
+    """As they are, or inverted, and said so."""
+    bright = ink_bright(images)
+    if bright is not images:
+        log.warning("%s: the images have dark ink on bright paper, so they are inverted", where)
+    return bright
 
 
 OWN_KINDS: dict[str, OwnKind] = {
