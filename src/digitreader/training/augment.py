@@ -60,7 +60,7 @@ def _places(warp: Warp, share: Tensor, bends: Tensor, grid: Tensor) -> tuple[Ten
     shear = warp.shear * share * bends[:, 3]
     cos, sin = ops.cos(angle)[:, None], ops.sin(angle)[:, None]  # [B, 1]
     wide, high = (size * stretch)[:, None], (size / stretch)[:, None]
-    columns, rows = wide * _COLUMNS, high * _ROWS  # about the middle: [B, SIDE²]
+    columns, rows = wide * COLUMNS, high * ROWS  # about the middle: [B, SIDE²]
     columns = columns + shear[:, None] * rows
     middle = (SIDE - 1) / 2 + warp.shift * bends[:, 4:6]  # [B, 2]
     x = cos * columns - sin * rows + middle[:, :1]
@@ -130,18 +130,18 @@ def _kept(erased: float, draws: Tensor) -> Tensor:
     """One but in a square, somewhere, of up to a share of the sides: [B, 3] → [B, 28, 28]."""
     half = erased * SIDE * (draws[:, 0, None] + 1) / 4  # [B, 1]
     middle = SIDE / 2 * draws[:, 1:]  # [B, 2], about the image's
-    within = (ops.abs(_COLUMNS - middle[:, :1]) < half) & (ops.abs(_ROWS - middle[:, 1:]) < half)
+    within = (ops.abs(COLUMNS - middle[:, :1]) < half) & (ops.abs(ROWS - middle[:, 1:]) < half)
     return ops.reshape(1 - ops.cast(within, "float32"), (-1, SIDE, SIDE))
 
 
-_ROWS, _COLUMNS = (np.indices((SIDE, SIDE)).reshape(2, -1) - (SIDE - 1) / 2).astype(np.float32)
+ROWS, COLUMNS = (np.indices((SIDE, SIDE)).reshape(2, -1) - (SIDE - 1) / 2).astype(np.float32)
 
 
-def _spread() -> NDArray[np.float32]:
-    """What each node of the grid adds to each pixel's displacement: [NODES², SIDE²]."""
-    nodes = np.eye(NODES**2, dtype=np.float32).reshape(-1, NODES, NODES)
+def spread(nodes: int) -> NDArray[np.float32]:
+    """What each node of a grid, so many a side, adds to each pixel: [nodes², SIDE²]."""
+    grids = np.eye(nodes**2, dtype=np.float32).reshape(-1, nodes, nodes)
     size = (SIDE, SIDE)
-    return np.stack([cv2.resize(n, size, interpolation=cv2.INTER_CUBIC).ravel() for n in nodes])
+    return np.stack([cv2.resize(g, size, interpolation=cv2.INTER_CUBIC).ravel() for g in grids])
 
 
-_SPREAD = _spread()
+_SPREAD = spread(NODES)
