@@ -7,8 +7,10 @@ import gzip
 import hashlib
 import importlib.util
 import io
+import json
 import logging
 import os
+import string
 import struct
 import sys
 from dataclasses import replace
@@ -164,8 +166,11 @@ BALANCED_MAPPING = (
 
 def test_emnist_labels_are_the_official_mapping() -> None:
     assert DATASETS["emnist-balanced"].labels == tuple(chr(code) for _, code in BALANCED_MAPPING)
-    assert "".join(DATASETS["emnist-letters"].labels) == "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    assert DATASETS["emnist-bymerge"].labels == DATASETS["emnist-balanced"].labels
+    assert "".join(DATASETS["emnist-letters"].labels) == string.ascii_uppercase
     assert DATASETS["emnist-letters"].first_target == 1
+    every = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    assert "".join(DATASETS["emnist-byclass"].labels) == every
 
 
 def small_emnist(
@@ -193,6 +198,44 @@ def test_emnist_is_turned_upright_and_named(
     dataset = load("emnist-letters", tmp_path)
     np.testing.assert_array_equal(dataset.train.images, images)
     assert [dataset.labels[target] for target in dataset.train.targets] == ["A", "Z", "E"]
+
+
+EMNIST_SIZES = {  # from the paper's table II, letters from the files of its second release
+    "byclass": (697_932, 116_323),
+    "bymerge": (697_932, 116_323),
+    "balanced": (112_800, 18_800),
+    "letters": (124_800, 20_800),
+    "digits": (240_000, 40_000),
+    "mnist": (60_000, 10_000),
+}
+
+
+@pytest.mark.parametrize("kind", EMNIST_SIZES)
+def test_every_emnist_is_found_as_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The zip has a folder gzip, with emnist-KIND-train-images-idx3-ubyte.gz and three more."""
+    known = DATASETS[f"emnist-{kind}"]
+    assert known.sizes == EMNIST_SIZES[kind]
+    assert known.idx is not None
+    one, two, three, four = (replace(file, counts=()) for file in known.idx.files)
+    small = replace(known, idx=replace(known.idx, files=(one, two, three, four)))
+    monkeypatch.setitem(DATASETS, f"emnist-{kind}", small)
+    last = len(known.labels) - 1 + known.first_target
+    images = glyphs(2)
+    (tmp_path / "emnist" / "gzip").mkdir(parents=True)
+    for part in ("train", "test"):
+        for what, content in {
+            "images-idx3": struct.pack(">4I", 2051, 2, 28, 28) + images.swapaxes(1, 2).tobytes(),
+            "labels-idx1": struct.pack(">2I", 2049, 2) + bytes([last, known.first_target]),
+        }.items():
+            path = tmp_path / "emnist" / "gzip" / f"emnist-{kind}-{part}-{what}-ubyte.gz"
+            path.write_bytes(gzip.compress(content))
+    dataset = load(f"emnist-{kind}", tmp_path)
+    assert dataset.test is not None
+    for split in (dataset.train, dataset.test):
+        np.testing.assert_array_equal(split.images, images)
+        assert split.targets.tolist() == [len(known.labels) - 1, 0]
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [1, 2, 27]])
@@ -283,6 +326,55 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "2").mkdir()
     with pytest.raises(DataError, match="expected pictures in its folders, found none"):
         load(f"folder:{tmp_path}")
+
+
+def test_train_and_test_folders_are_the_two_parts(tmp_path: Path) -> None:
+    for part, label in (("train", "0"), ("train", "1"), ("test", "1")):
+        (tmp_path / part / label).mkdir(parents=True)
+        drawn(label).save(tmp_path / part / label / "a.png")
+    dataset = load(f"folder:{tmp_path}")
+    assert dataset.labels == ("0", "1")
+    assert dataset.train.targets.tolist() == [0, 1]
+    assert dataset.test is not None
+    np.testing.assert_array_equal(dataset.test.images, dataset.train.images[1:])
+
+
+# ---------------------------------------------------------------- IDX
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_idx_files_of_any_size(tmp_path: Path, suffix: str) -> None:
+    images = glyphs(5)
+    for part, count in (("train", 3), ("t10k", 2)):
+        for what, content in {
+            "images-idx3": struct.pack(">4I", 2051, count, 28, 28) + images[:count].tobytes(),
+            "labels-idx1": struct.pack(">2I", 2049, count) + bytes([30, 2, 7][:count]),
+        }.items():
+            packed = gzip.compress(content) if suffix else content
+            (tmp_path / f"{part}-{what}-ubyte{suffix}").write_bytes(packed)
+    dataset = load(f"idx:{tmp_path}")
+    assert dataset.labels == ("2", "7", "30")
+    assert dataset.train.targets.tolist() == [2, 0, 1]
+    assert dataset.test is not None
+    np.testing.assert_array_equal(dataset.train.images, images[:3])
+    np.testing.assert_array_equal(dataset.test.images, images[:2])
+
+    labels = tmp_path / f"t10k-labels-idx1-ubyte{suffix}"
+    labels.unlink()
+    with pytest.raises(DataError, match="expected t10k-labels-idx1-ubyte or"):
+        load(f"idx:{tmp_path}")
+    labels.write_bytes(struct.pack(">2I", 2049, 3) + bytes(3))
+    with pytest.raises(DataError, match="expected 2 labels, one for each image"):
+        load(f"idx:{tmp_path}")
+
+
+def test_an_idx_header_that_promises_too_much_is_one_line(tmp_path: Path) -> None:
+    for part in ("train", "t10k"):
+        head = struct.pack(">4I", 2051, 2**32 - 1, 28, 28)
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(head)
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, 0))
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: .*(memory|truncated)"):
+        load(f"idx:{tmp_path}")
 
 
 # ---------------------------------------------------------------- CSV
@@ -634,6 +726,66 @@ def test_parquet_as_hugging_face_has_it(tmp_path: Path) -> None:
     assert [loaded.labels[t] for t in loaded.train.targets] == ["1", "7", "2"]
     assert loaded.train.images.shape == (3, 28, 28)
     assert all(is_glyph(image.astype(np.float32) / 255) for image in loaded.train.images)
+
+
+def hugging_face(path: Path, images: NDArray[np.uint8], labels: list[int], **schema: Any) -> None:
+    """Write rows as `datasets` does: a struct of PNG bytes and a path, and an int64."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    encoded = []
+    for image in images:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        encoded.append({"bytes": buffer.getvalue(), "path": None})
+    image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    table = pyarrow.table(
+        {
+            "image": pyarrow.array(encoded, image),
+            "label": pyarrow.array(labels, pyarrow.int64()),
+        }
+    )
+    metadata = {"huggingface": json.dumps(schema)} if schema else None
+    parquet.write_table(table.replace_schema_metadata(metadata), path)
+
+
+def test_parquet_of_28_pixels_is_taken_as_it_is(tmp_path: Path) -> None:
+    images = np.roll(glyphs(4), 4, axis=1)  # no reader would leave them so
+    hugging_face(tmp_path / "train-00000-of-00002.parquet", images[:2], [7, 7])
+    hugging_face(tmp_path / "train-00001-of-00002.parquet", images[2:3], [0])
+    hugging_face(tmp_path / "test-00000-of-00001.parquet", images[3:], [0])
+    dataset = load(f"parquet:{tmp_path}")
+    assert dataset.test is not None
+    np.testing.assert_array_equal(dataset.train.images, images[:3])
+    np.testing.assert_array_equal(dataset.test.images, images[3:])
+    assert dataset.labels == ("0", "7")
+    assert dataset.train.targets.tolist() == [1, 1, 0]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"expected files called train\*\.parquet"):
+        load(f"parquet:{tmp_path / 'empty'}")
+
+
+def test_parquet_names_its_classes(tmp_path: Path) -> None:
+    path = tmp_path / "letters.parquet"
+    label = {"names": ["alpha", "beta", "gamma"], "_type": "ClassLabel"}
+    features = {"image": {"_type": "Image"}, "label": label}
+    hugging_face(path, glyphs(3), [2, 0, 2], info={"features": features})
+    dataset = load(f"parquet:{path}")
+    assert dataset.labels == ("alpha", "gamma")
+    assert dataset.train.targets.tolist() == [1, 0, 1]
+    label = {"dtype": "int64", "_type": "Value"}
+    hugging_face(path, glyphs(2), [2, 0], info={"features": {"label": label}})
+    assert load(f"parquet:{path}").labels == ("0", "2")
+
+
+@needs_mnist
+def test_parquet_of_mnist_is_mnist(tmp_path: Path) -> None:
+    test = load("mnist").test
+    assert test is not None
+    hugging_face(tmp_path / "a.parquet", test.images[:1000], test.targets[:1000].tolist())
+    loaded = load(f"parquet:{tmp_path / 'a.parquet'}").train
+    np.testing.assert_array_equal(loaded.images, test.images[:1000])
+    np.testing.assert_array_equal(loaded.targets, test.targets[:1000])
 
 
 def test_parquet_that_is_not_so_is_refused(tmp_path: Path) -> None:

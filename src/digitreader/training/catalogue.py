@@ -31,6 +31,7 @@ class KnownSet:
 
 DIGITS = tuple(string.digits)
 CAPITALS = tuple(string.ascii_uppercase)
+SMALL = tuple(string.ascii_lowercase)
 # Of the small letters, those that EMNIST's "balanced" and "bymerge" tell from the capital.
 DISTINCT_SMALL = tuple("abdefghnqrt")
 NO_CHECKSUMS = (None, None, None, None)
@@ -42,7 +43,10 @@ def _four_files(
     md5: tuple[str | None, ...] = NO_CHECKSUMS,
     gz_md5: tuple[str | None, ...] = NO_CHECKSUMS,
 ) -> tuple[IdxFile, IdxFile, IdxFile, IdxFile]:
-    """The files as MNIST names them; `releases` are the (train, test) sizes there have been."""
+    """The files as MNIST names them; `releases` are the (train, test) sizes there have been.
+
+    Without any, every size will do.
+    """
 
     def file(position: int, part: int, kind: str, magic: int) -> IdxFile:
         counts = tuple(release[part] for release in releases)
@@ -75,6 +79,8 @@ def _emnist(
         first_target=first_target,
     )
 
+
+OWN_FILES = IdxSet(_four_files(("train", "t10k"), ()), folders=())
 
 DATASETS: dict[str, KnownSet] = {
     "mnist": KnownSet(
@@ -170,4 +176,7 @@ DATASETS: dict[str, KnownSet] = {
         "letters", CAPITALS, (124_800, 20_800), (88_800, 14_800), first_target=1
     ),
     "emnist-balanced": _emnist("balanced", DIGITS + CAPITALS + DISTINCT_SMALL, (112_800, 18_800)),
+    "emnist-bymerge": _emnist("bymerge", DIGITS + CAPITALS + DISTINCT_SMALL, (697_932, 116_323)),
+    "emnist-byclass": _emnist("byclass", DIGITS + CAPITALS + SMALL, (697_932, 116_323)),
+    "emnist-mnist": _emnist("mnist", DIGITS, (60_000, 10_000)),
 }

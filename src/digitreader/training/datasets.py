@@ -4,8 +4,7 @@
     train, validation = hold_out(dataset.train, 5_000, seed=1)
     x, y = scaled(train.images), one_hot(train.targets, len(dataset.labels))
 
-What has a name is a row in catalogue.py; what is one's own has a prefix: `folder:`, `csv:`,
-`npz:` (own.py).
+What has a name is a row in catalogue.py; what is one's own has a prefix, as `folder:` (own.py).
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class Dataset:
 
 
 def load(name: str, data_dir: Path | None = None) -> Dataset:
-    """The dataset of that name, or one's own: `folder:PATH`, `csv:PATH`, `npz:PATH`.
+    """The dataset of that name, or one's own: `folder:PATH`, or another prefix of OWN_KINDS.
 
     `data_dir` is looked in before $DIGITREADER_DATA and the user's cache; what is in none of
     them is downloaded where a mirror is known. Raises UsageError for a name nobody knows,

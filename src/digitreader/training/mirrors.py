@@ -47,10 +47,10 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class IdxFile:
     """One file of a dataset, and what is known about it.
 
-    `counts` are the numbers of items that releases of the dataset have held. `md5` is of the
-    decompressed content and is checked whenever the file is read; `gz_md5` is of the mirror's
-    compressed file and can be checked only on download. None: not known for certain, so magic
-    number, sizes and length have to do.
+    `counts` are the numbers of items that releases of the dataset have held, none where any will
+    do. `md5` is of the decompressed content and is checked whenever the file is read; `gz_md5` is
+    of the mirror's compressed file and can be checked only on download. None: not known for
+    certain, so magic number, sizes and length have to do.
     """
 
     name: str
@@ -158,6 +158,8 @@ def read_idx(path: Path, file: IdxFile) -> NDArray[np.uint8]:
                 with gzip.GzipFile(fileobj=raw) as unpacked:
                     return _read_array(unpacked, path, file)
             return _read_array(raw, path, file)
+    except MemoryError as error:
+        raise DataError(f"{path}: its header promises more than the memory holds") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: truncated or damaged gzip data ({error})") from error
     except OSError as error:
@@ -191,7 +193,8 @@ def _read_header(stream: Stream, path: Path, file: IdxFile) -> tuple[bytes, tupl
     if len(sizes) < 4 * axes:
         raise DataError(f"{path}: truncated inside the header")
     shape = struct.unpack(f">{axes}I", sizes)
-    if shape[0] not in file.counts or shape[1:] != (IMAGE_SIDE, IMAGE_SIDE)[: axes - 1]:
+    counted = not file.counts or shape[0] in file.counts
+    if not counted or shape[1:] != (IMAGE_SIDE, IMAGE_SIDE)[: axes - 1]:
         raise DataError(
             f"{path}: expected {_or(file.counts)} {expected}"
             + (f" of {IMAGE_SIDE}×{IMAGE_SIDE}" if axes > 1 else "")
@@ -201,7 +204,7 @@ def _read_header(stream: Stream, path: Path, file: IdxFile) -> tuple[bytes, tupl
 
 
 def _or(counts: tuple[int, ...]) -> str:
-    return " or ".join(f"{count:,}" for count in counts)
+    return " or ".join(f"{count:,}" for count in counts) or "any number of"
 
 
 def _check_md5(came: str, expected: str, path: Path) -> None:

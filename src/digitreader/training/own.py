@@ -1,4 +1,4 @@
-"""One's own data: a folder per class, a CSV in Kaggle's form, a Parquet or an npz file.
+"""One's own data: a folder per class, Kaggle's CSV, MNIST's IDX, a Parquet or an npz file.
 
 Each reader takes a path and gives `Labelled` images, train first, test second where the file
 has one. What is 28×28 in an array is taken as it is; everything else goes through the same
@@ -7,6 +7,7 @@ path as a picture that is to be read, so training sees what reading sees.
 
 from __future__ import annotations
 
+import json
 import logging
 import zipfile
 import zlib
@@ -24,10 +25,13 @@ from digitreader.ink import ink_of, working_copy
 from digitreader.main_digit import main_digit
 from digitreader.pixel_csv import PIXELS, ink_bright, rows_of
 from digitreader.sources import open_pages
+from digitreader.training import mirrors
+from digitreader.training.catalogue import OWN_FILES
 
 log = logging.getLogger(__name__)
 
 NAMED_BAD_FILES = 5  # further ones are only counted
+PARTS = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +56,14 @@ class OwnKind:
 def read_folder(path: Path) -> list[Labelled]:
     """A folder per class, named like the class; pictures of any kind and size in each.
 
-    A file that is no picture is skipped with a warning that names it. Raises DataError where
-    nothing is left.
+    The classes may lie in a folder `train` and once more in one called `test`. A file that is no
+    picture is skipped with a warning that names it. Raises DataError where nothing is left.
     """
+    parts = [path / part for part in PARTS]
+    return [_read_classes(part) for part in (parts if all(map(Path.is_dir, parts)) else [path])]
+
+
+def _read_classes(path: Path) -> Labelled:
     classes = sorted(entry for entry in _entries(path) if entry.is_dir())
     if not classes:
         raise DataError(f"{path}: expected a folder per class in it, found none")
@@ -71,7 +80,7 @@ def read_folder(path: Path) -> list[Labelled]:
                 images += glyphs
                 names += [folder.name] * len(glyphs)
     _report(path, bad, len(images))
-    return [Labelled(np.stack(images), tuple(names))]  # [N, 28, 28]
+    return Labelled(np.stack(images), tuple(names))  # [N, 28, 28]
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -135,23 +144,48 @@ def read_csv(path: Path) -> list[Labelled]:
 def read_parquet(path: Path) -> list[Labelled]:
     """Columns `image` and `label`, as the Hugging Face datasets have them.
 
-    An image is an encoded picture, as bytes or as a struct with `bytes` in it. Raises DataError
-    naming the file, and the row where one is wrong.
+    An image is an encoded picture, as bytes or as a struct with `bytes` in it; a label is a name
+    or a number, whose name may stand in the schema. A folder has its files called train-… and
+    test-…. Raises DataError naming the file, and the row where one is wrong.
     """
+    if not path.is_dir():
+        return [_read_rows([path])]
+    parts = [sorted(path.glob(f"{part}*.parquet")) for part in PARTS]
+    if not parts[0]:
+        raise DataError(f"{path}: expected files called train*.parquet in it, found none")
+    return [_read_rows(files) for files in parts if files]
+
+
+def _read_rows(files: list[Path]) -> Labelled:
+    """All rows of the files, one after the other."""
     with needs_extra("Parquet", "train"):
         from pyarrow import ArrowException, parquet
-    try:
-        rows = parquet.read_table(path, columns=["image", "label"]).to_pylist()
-    except (OSError, ArrowException) as error:
-        raise DataError(f"{path}: not a Parquet file with image and label ({error})") from error
-    if not rows:
-        raise DataError(f"{path}: expected rows, found none")
-    glyphs = [_decoded(row["image"], f"{path}, row {i}") for i, row in enumerate(rows)]
-    return [Labelled(np.stack(glyphs), tuple(_name(row["label"]) for row in rows))]
+    pictures: list[NDArray[np.uint8]] = []
+    names: list[str] = []
+    for path in files:
+        try:
+            table = parquet.read_table(path, columns=["image", "label"])
+        except (OSError, ArrowException) as error:
+            raise DataError(f"{path}: not a Parquet file with image and label ({error})") from error
+        rows = table.to_pylist()
+        named = _names_in(table.schema.metadata or {})
+        pictures += [_decoded(row["image"], f"{path}, row {i}") for i, row in enumerate(rows)]
+        names += [named.get(row["label"]) or _name(row["label"]) for row in rows]
+    if not pictures:
+        raise DataError(f"{files[0]}: expected rows, found none")
+    if all(picture.shape == (SIDE, SIDE) for picture in pictures):
+        return Labelled(_ink_bright(np.stack(pictures), str(files[0])), tuple(names))
+    return Labelled(np.stack([_glyph(picture) for picture in pictures]), tuple(names))
+
+
+def _names_in(metadata: dict[bytes, bytes]) -> dict[int, str]:
+    """What Hugging Face's schema calls each number of a label; nothing where it names none."""
+    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    return dict(enumerate(features.get("label", {}).get("names") or ()))
 
 
 def _decoded(image: Any, where: str) -> NDArray[np.uint8]:
-    """An encoded picture as a glyph, uint8 [28, 28]."""
+    """An encoded picture: uint8 [h, w] or [h, w, 3]."""
     content = image.get("bytes") if isinstance(image, dict) else image
     if not isinstance(content, bytes):
         raise DataError(f"{where}: expected an encoded picture, got {type(content).__name__}")
@@ -159,7 +193,17 @@ def _decoded(image: Any, where: str) -> NDArray[np.uint8]:
         (page,) = open_pages(content)
     except (SourceError, ValueError) as error:
         raise DataError(f"{where}: expected one picture, {error}") from error
-    return _glyph(page.pixels)
+    return page.pixels
+
+
+def read_idx(path: Path) -> list[Labelled]:
+    """A folder with four files that are named and made like MNIST's, plain or .gz.
+
+    Raises DataError naming the file that is missing or not so.
+    """
+    train, train_labels, test, test_labels = mirrors.read(OWN_FILES, path)
+    parts = ((train, train_labels), (test, test_labels))
+    return [Labelled(images, tuple(map(str, labels.tolist()))) for images, labels in parts]
 
 
 ARRAY_NAMES = (
@@ -250,5 +294,6 @@ OWN_KINDS: dict[str, OwnKind] = {
     "folder": OwnKind("a folder per class, with pictures of any kind", read_folder),
     "csv": OwnKind("Kaggle's form: label,pixel0…pixel783", read_csv),
     "parquet": OwnKind("columns image and label, as Hugging Face has them", read_parquet),
+    "idx": OwnKind("a folder with four files named and made like MNIST's", read_idx),
     "npz": OwnKind("arrays x_train/y_train, X/y or images/labels", read_npz),
 }
