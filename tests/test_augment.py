@@ -16,9 +16,10 @@ keras = pytest.importorskip("keras", reason="training needs the extra: pip insta
 from digitreader.errors import UsageError  # noqa: E402
 from digitreader.glyphs import is_glyph  # noqa: E402
 from digitreader.training import flags, warps  # noqa: E402
-from digitreader.training.augment import NUMBERS, draw, moved, stroked, vary  # noqa: E402
+from digitreader.training.augment import HARM, NUMBERS, draw, moved, stroked, vary  # noqa: E402
 from digitreader.training.batches import Batches, fed, varied_images  # noqa: E402
 from digitreader.training.datasets import Split  # noqa: E402
+from digitreader.training.harms import harmed  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
 from digitreader.training.teacher import Teacher  # noqa: E402
 from digitreader.training.warps import Warp  # noqa: E402
@@ -140,14 +141,16 @@ def test_another_backend_varies_images_in_the_same_way(optdigits: Any, tmp_path:
     code = """
 import sys, keras, numpy as np
 from digitreader.training.augment import vary
+from digitreader.training.harms import harmed
 from digitreader.training.warps import named
 with np.load(sys.argv[1] + "/in.npz") as given:
     varied = vary(named("strong"), np.float32(1 / 255) * given["images"], given["draws"])
+    varied = harmed(varied, given["draws"][:, 10], 0.5)
 np.save(sys.argv[1] + "/out.npy", keras.ops.convert_to_numpy(varied))
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True,
                    env={**os.environ, "KERAS_BACKEND": other})  # fmt: skip
-    ours = varied(warps.named("strong"), images, draws)
+    ours = harmed(varied(warps.named("strong"), images, draws), draws[:, HARM], 0.5)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), ours, atol=2e-4)
 
 

@@ -25,6 +25,7 @@ Draws = NDArray[np.float32]
 
 NODES = 5  # a side of the grid that bends an image
 NUMBERS = 14 + 2 * NODES**2  # that vary an image
+HARM = 10  # the number among them that harm follows from, as noise does
 NOISE = 2**18  # numbers of noise, of which every image takes a stretch
 
 
@@ -48,7 +49,7 @@ def vary(warp: Warp, images: Tensor, draws: Tensor) -> Tensor:
         varied = varied * (1 - warp.fading * (draws[:, 8, None, None] + 1) / 2)
     if warp.noise:
         sigma = warp.noise * (draws[:, 9] + 1) / 2
-        varied = ops.clip(varied + sigma[:, None, None] * _noise(draws[:, 10]), 0, 1)
+        varied = ops.clip(varied + sigma[:, None, None] * _noise(draws[:, HARM]), 0, 1)
     return varied * _kept(warp.erased, draws[:, 11:14]) if warp.erased else varied
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from digitreader.training.augment import NUMBERS, draw, vary
+from digitreader.training.augment import HARM, NUMBERS, draw, vary
 from digitreader.training.datasets import Split, one_hot
 from digitreader.training.flags import flagged
+from digitreader.training.harms import harmed
 from digitreader.training.recipes import Recipe
 from digitreader.training.teacher import Teacher, softened
 from digitreader.training.warps import Warp
@@ -119,9 +120,22 @@ class Varied(keras.layers.Layer):  # type: ignore[misc]
         return vary(self._warp, images, draws)[..., None]
 
 
-def fed(network: keras.Model, seen: keras.Model) -> keras.Model:
-    """The network with what feeds it: rows and draws in, its logits out."""
-    return keras.Model(seen.input, network(seen.output))
+class Harmed(keras.layers.Layer):  # type: ignore[misc]
+    """A share of each batch harmed: images and their draws → images."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__(dtype="float32", trainable=False)
+        self._share = share
+
+    def call(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Return float32 [B, 28, 28, 1] in 0–1, ink bright."""
+        return harmed(images[..., 0], draws[:, HARM], self._share)[..., None]
+
+
+def fed(network: keras.Model, seen: keras.Model, share: float = 0.0) -> keras.Model:
+    """The network with what feeds it, of which a share is harmed: rows and draws in, logits out."""
+    images = Harmed(share)(seen.output, seen.input["draws"]) if share else seen.output
+    return keras.Model(seen.input, network(images))
 
 
 def varied_images(images: NDArray[np.uint8], warp: Warp) -> keras.Model:

@@ -22,7 +22,6 @@ from digitreader.training.augment import COLUMNS, ROWS, sampled, spread
 Tensor = Any  # Keras ships no types
 
 STOCK = 2**18  # random numbers, of which every image takes a stretch
-NUMBERS = 256  # of an image's stretch that its harm may use beside those for its pixels
 SMEAR = 7  # samples along a smear
 
 
@@ -104,7 +103,7 @@ def lined(images: Tensor, chance: Chance) -> Tensor:
 
 def spattered(images: Tensor, chance: Chance) -> Tensor:
     """Drops that cover it, all bright or all dark."""
-    drops = ops.clip((chance.clouds(12) - chance.uniform(0.55, 0.9)) * 10, 0, 1)
+    drops = ops.clip((chance.clouds(12) - chance.uniform(0.6, 0.9)) * 10, 0, 1)
     colour = ops.cast(chance.uniform(0, 1) < 0.5, "float32")
     return images + drops * (colour - images)
 
