@@ -55,6 +55,7 @@ class Classifier:
 
     def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard) -> None:
         self._session = session
+        self._shapes = {output.name: output.shape[1:] for output in session.get_outputs()}
         self.card = card
 
     @classmethod
@@ -79,18 +80,39 @@ class Classifier:
         Raises:
             ValueError: the array has another shape or type.
         """
+        return self._run("logits", glyphs)
+
+    def maps(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """How much each place of uint8 [N, 28, 28], ink bright, speaks for each class.
+
+        Class-activation maps (Zhou et al. 2016), float32 [N, h, w, K or K + 1], in logits:
+        negative where a place speaks against a class. `explain.py` lays them over the glyphs.
+
+        Raises:
+            ValueError: the array has another shape or type.
+            ModelError: the model has none.
+        """
+        if "maps" not in self._shapes:
+            raise ModelError(
+                f"the model {self.card.name!r} has no activation maps: expected one whose network "
+                "ends in global pooling, as 'digitreader train' makes now"
+            )
+        return self._run("maps", glyphs)
+
+    def _run(self, output: str, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the network on uint8 [N, 28, 28], a batch at a time."""
         glyphs = np.asarray(glyphs)
         if glyphs.dtype != np.uint8 or glyphs.ndim != 3 or glyphs.shape[1:] != (28, 28):
             raise ValueError(
                 f"expected glyphs as uint8 [N, 28, 28], got {glyphs.dtype} {list(glyphs.shape)}"
             )
         batches = [
-            self._session.run(["logits"], {"glyphs": glyphs[start : start + BATCH]})[0]
+            self._session.run([output], {"glyphs": glyphs[start : start + BATCH]})[0]
             for start in range(0, len(glyphs), BATCH)
         ]
         if not batches:
-            return np.empty((0, len(self.card.labels)), np.float32)
-        return np.concatenate(batches)  # [N, K or K + 1]
+            return np.empty((0, *self._shapes[output]), np.float32)
+        return np.concatenate(batches)  # [N, ...]
 
     def probabilities(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities of uint8 [N, 28, 28], ink bright: float32 [N, K].

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from digitreader.pieces import SMALL, box_of, shared_part
 from digitreader.pixel_csv import ink_bright, rows_of
 from digitreader.reading import Box, Digit, DigitStatus, Reading, ReadingStatus
 from digitreader.sources import Page, Source, is_table, name_of, open_pages
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Layout = Literal["auto", "single", "page"]
 
@@ -151,6 +154,16 @@ class Reader:
             ValueError: the array has another shape or type.
         """
         return self._classifier.probabilities(glyphs)
+
+    def explain(self, digit: Digit) -> Image.Image:
+        """Draw a digit's glyph, and beside it what on it speaks for each of its likeliest classes.
+
+        Raises:
+            ModelError: the model has no activation maps.
+        """
+        from digitreader.explain import explanation
+
+        return explanation(self._classifier, digit.glyph, digit.top3)
 
     @property
     def _reads_digits(self) -> bool:

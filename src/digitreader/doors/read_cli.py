@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -46,6 +47,11 @@ OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Write the 28×28 pictures that the model saw to this folder.",
 )
 @click.option(
+    "--explain",
+    type=OUT_FOLDER,
+    help="Write what speaks for each digit's likeliest classes, drawn on it, to this folder.",
+)
+@click.option(
     "--layout",
     type=click.Choice(["auto", "single", "page"]),
     default="auto",
@@ -70,6 +76,7 @@ def read(  # noqa: PLR0913 (one parameter per option)
     output: Path | None,
     annotate: Path | None,
     show_input: Path | None,
+    explain: Path | None,
     layout: Layout,
     min_confidence: float | None,
     model: Path | None,
@@ -95,7 +102,7 @@ def read(  # noqa: PLR0913 (one parameter per option)
     good = any(isinstance(source, str) for source in planned)
     reader = _reader(model, min_confidence) if good else None
     labels = reader.labels if reader else ()
-    work = _Work(reader, layout, quiet, annotate, show_input)
+    work = _Work(reader, layout, quiet, _Folders(annotate, show_input, explain))
     with _stream(output, FORMATS[form].binary) as stream:
         FORMATS[form].write(work.readings(planned), stream, labels)
     if work.interrupted:
@@ -123,6 +130,15 @@ def _reader(model: Path | None, min_confidence: float | None) -> Reader:
     return Reader(model, min_confidence=min_confidence)
 
 
+@dataclass(frozen=True)
+class _Folders:
+    """Where pictures go that are kept beside the readings; None: they are not."""
+
+    annotate: Path | None
+    show_input: Path | None
+    explain: Path | None
+
+
 class _Work:
     """Reads what is planned, keeps the pictures asked for, and remembers what went wrong."""
 
@@ -131,15 +147,14 @@ class _Work:
         reader: Reader | None,
         layout: Layout,
         quiet: bool,
-        annotate: Path | None,
-        show_input: Path | None,
+        folders: _Folders,
     ) -> None:
         self.reader, self.layout, self.quiet = reader, layout, quiet
-        self.annotate, self.show_input = annotate, show_input
+        self.folders = folders
         self.failed = False
         self.interrupted = False
         self._names: set[str] = set()
-        for folder in (annotate, show_input):
+        for folder in astuple(folders):
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
 
@@ -167,15 +182,18 @@ class _Work:
         return [(None, Reading.failed(source, 1, model, str(error)))]
 
     def _keep_pictures(self, page: Page, reading: Reading) -> None:
-        name = self._free_name(page)
-        if self.annotate:
-            annotated(page.pixels, reading, page.shape).save(self.annotate / f"{name}.png")
-        if self.show_input:
-            from PIL import Image
+        assert self.reader is not None  # it read the page
+        name, folders = self._free_name(page), self.folders
+        if folders.annotate:
+            annotated(page.pixels, reading, page.shape).save(folders.annotate / f"{name}.png")
+        for i, digit in enumerate(reading.digits, start=1):
+            file = f"{name}-{i}-{digit.label}.png"
+            if folders.show_input:
+                from PIL import Image
 
-            for i, digit in enumerate(reading.digits, start=1):
-                path = self.show_input / f"{name}-{i}-{digit.label}.png"
-                Image.fromarray(digit.glyph).save(path)
+                Image.fromarray(digit.glyph).save(folders.show_input / file)
+            if folders.explain:
+                self.reader.explain(digit).save(folders.explain / file)
 
     def _free_name(self, page: Page) -> str:
         """Return a file name for a page's pictures that no other page of this run has."""

@@ -13,11 +13,14 @@ import keras
 import numpy as np
 import onnx
 import onnxruntime
+from keras import layers
 from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, ModelCard
 from digitreader.errors import ModelError
 from digitreader.training.datasets import scaled
+
+Tensor = Any  # Keras ships no types
 
 PARITY_TOLERANCE = 1e-3  # logits; float32 sums in another order differ by some 1e-5
 
@@ -50,13 +53,45 @@ def in_float32(network: keras.Model) -> keras.Model:
 def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
     """Write a float32 network as ONNX: glyphs, uint8 [N, 28, 28], in; logits, [N, K], out.
 
+    A network that ends in global pooling gives `maps` besides, [N, h, w, K]. ONNX Runtime computes
+    them whether they are asked for or not; that takes less time than can be measured.
     The card travels as the file's metadata. The file appears under its name only when whole.
     """
     glyphs = keras.Input((28, 28), dtype="uint8", name="glyphs")
-    images = keras.layers.Rescaling(1 / 255)(keras.layers.Reshape((28, 28, 1))(glyphs))
-    whole = keras.Model(glyphs, network(images))
+    images = layers.Rescaling(1 / 255)(layers.Reshape((28, 28, 1))(glyphs))
+    outputs = {"logits": network(images), "maps": activation_maps(network, images)}
+    outputs = {name: output for name, output in outputs.items() if output is not None}
+    whole = keras.Model(glyphs, list(outputs.values()))
     whole(np.zeros((1, 28, 28), np.uint8))  # Keras exports only what has been called
-    _export(whole, path, "logits", card.as_dict())
+    _export(whole, path, list(outputs), card.as_dict())
+
+
+def activation_maps(network: keras.Model, images: Tensor) -> Tensor | None:
+    """How much each place of images, [N, 28, 28, 1], speaks for each class: [N, h, w, K].
+
+    These are the last maps before global pooling, summed with the weights by which a class's
+    logit sums what is pooled (class-activation maps, Zhou et al. 2016). Under average pooling
+    their mean is the logit, less its bias. Under maximum pooling the gradient of a logit with
+    regard to a map is the same weight, all of it at the map's maximum, so that Grad-CAM
+    (Selvaraju et al. 2017), which weighs maps by their mean gradients, is the positive part of
+    the same sum, over h·w. A network made of others has the mean of theirs, as its logits are,
+    none of them moved. None: the network ends otherwise, and no sum over places is its logit.
+    """
+    inner = [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    if inner:
+        maps = [activation_maps(member, images) for member in inner]
+        if any(one is None for one in maps):
+            return None
+        return layers.Average()(maps) if len(maps) > 1 else maps[0]
+    match [layer for layer in network.layers if not isinstance(layer, layers.Dropout)]:
+        case [*_, layers.GlobalAveragePooling2D() | layers.GlobalMaxPooling2D() as pool,
+              layers.Dense() as head]:  # fmt: skip
+            last = keras.Model(network.inputs, pool.input)(images)  # [N, h, w, C]
+            weighed = layers.Conv2D(head.units, 1, use_bias=False)  # a Dense is slower in ONNX
+            maps = weighed(last)  # [N, h, w, K]
+            weighed.set_weights([head.get_weights()[0][None, None]])
+            return maps
+    return None
 
 
 def write_finder(network: keras.Model, path: Path, card: dict[str, Any]) -> Path:
@@ -71,7 +106,7 @@ def write_finder(network: keras.Model, path: Path, card: dict[str, Any]) -> Path
     whole = keras.Model(ink, network(keras.layers.Rescaling(1 / 255)(ink)))
     page = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 2), np.uint8)
     expected = keras.ops.convert_to_numpy(whole(page))
-    _export(whole, path, "cells", card)
+    _export(whole, path, ["cells"], card)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     (got,) = session.run(["cells"], {"ink": page})
     difference = float(np.abs(expected - got).max())
@@ -80,8 +115,8 @@ def write_finder(network: keras.Model, path: Path, card: dict[str, Any]) -> Path
     return path
 
 
-def _export(network: keras.Model, path: Path, output: str, card: dict[str, Any]) -> None:
-    """Write a network with one input, named as its Keras input is, and one output."""
+def _export(network: keras.Model, path: Path, outputs: list[str], card: dict[str, Any]) -> None:
+    """Write a network with one input, named as its Keras input is, and outputs of these names."""
     with TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / "draft.onnx"
         with warnings.catch_warnings():
@@ -90,7 +125,8 @@ def _export(network: keras.Model, path: Path, output: str, card: dict[str, Any])
             network.export(str(draft), format="onnx", verbose=False)
         model = onnx.load(str(draft))
         _rename(model.graph, model.graph.input[0].name, network.input.name)
-        _rename(model.graph, model.graph.output[0].name, output)
+        for output, name in zip(model.graph.output, outputs, strict=True):
+            _rename(model.graph, output.name, name)
         onnx.helper.set_model_props(model, {"digitreader": json.dumps(card)})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(draft))

@@ -113,8 +113,9 @@ def shifted(network: keras.Model, pixels: int) -> keras.Model:
     images = keras.Input(INPUT_SHAPE, name="images")
     padded = layers.ZeroPadding2D(pixels, **exact)(images)
     steps = [(i, 2 * pixels - i) for i in range(2 * pixels + 1)]
-    said = [network(layers.Cropping2D((y, x), **exact)(padded)) for y in steps for x in steps]
-    logits = layers.Average(name="logits", **exact)(said)
+    views = [layers.Cropping2D((y, x), **exact)(padded) for y in steps for x in steps]
+    views[len(views) // 2] = images  # not moved
+    logits = layers.Average(name="logits", **exact)([network(view) for view in views])
     return keras.Model(images, logits, name=network.name + "_shifted")
 
 
