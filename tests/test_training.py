@@ -20,7 +20,7 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 
 from digitreader.classifier import Classifier, ModelCard  # noqa: E402
-from digitreader.errors import DataError, ModelError, UsageError  # noqa: E402
+from digitreader.errors import DataError, ModelError, StoppedError, UsageError  # noqa: E402
 from digitreader.training import export, networks, recipes  # noqa: E402
 from digitreader.training.datasets import Split, load  # noqa: E402
 from digitreader.training.evaluate import evaluate  # noqa: E402
@@ -59,6 +59,58 @@ def test_unknown_knobs_are_refused_and_known_ones_survive_being_written() -> Non
         Recipe.from_dict({"lerning_rate": 1})
     for recipe in recipes.RECIPES.values():
         assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+
+
+def test_a_file_of_some_knobs_is_a_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text('{"epochs": 7, "weight_decay": 1, "network": "tiny"}')
+    assert recipes.named(str(file)) == Recipe(epochs=7, weight_decay=1.0, network="tiny")
+    file.write_text(json.dumps(recipes.RECIPES["best"].as_dict()))
+    assert recipes.named(str(file)) == recipes.named("best")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"epohcs": 7}', "epohcs"),
+        ('{"epochs": 2.5}', r"epochs is 2\.5; expected a whole number"),
+        ('{"epochs": "many"}', "epochs is 'many'"),
+        ('{"network": 5}', "network is 5; expected text"),
+        ('{"validation": 0}', "temperature"),
+        ('{"start_from": "runs/x"}', "replay"),
+        ("[1]", "expected an object"),
+        ("{", "not a recipe that can be read"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_named_with_what_is_wrong(
+    content: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(content)
+    with pytest.raises(UsageError, match=said) as caught:
+        recipes.named(str(file))
+    assert str(file) in str(caught.value)
+
+
+def test_an_unknown_recipe_or_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there are default, fast"):
+        recipes.named("defualt")
+    with pytest.raises(UsageError, match="No such file"):
+        recipes.named(str(tmp_path / "none.json"))
+
+
+def test_knobs_are_turned_by_their_text() -> None:
+    turned = Recipe().with_changes(epochs="3", averaged="0.9", network="tiny", seed=None)
+    assert turned == Recipe(epochs=3, averaged=0.9, network="tiny")
+    with pytest.raises(UsageError, match=r"epochs is '3\.5'"):
+        Recipe().with_changes(epochs="3.5")
+
+
+@pytest.mark.parametrize("knob", ["network", "augment"])
+def test_a_misspelt_name_leaves_no_folder(knob: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no .* is called 'misspelt'"):
+        train(QUICK.with_changes(**{knob: "misspelt"}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 # --- runs -------------------------------------------------------------------------------------
@@ -154,7 +206,7 @@ def test_ctrl_c_before_the_first_epoch_says_so(tmp_path: Path) -> None:
     def interrupt(epochs: float, logs: dict[str, float]) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(DataError, match="no epoch was finished"):
+    with pytest.raises(StoppedError, match="no epoch was finished"):
         train(QUICK, tmp_path / "run", report=interrupt)
 
 

@@ -45,6 +45,12 @@ class ModelError(DigitReaderError):
     exit_code = ExitCode.MISSING
 
 
+class StoppedError(DigitReaderError):
+    """Ctrl-C came before there was anything to keep."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 class MissingExtraError(DigitReaderError):
     """A part of the program needs an optional dependency that is not installed."""
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,12 +14,14 @@ from digitreader.doors.data_cli import DATA_DIR
 from digitreader.errors import ExitCode, UsageError, needs_extra
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.networks import NETWORKS
-from digitreader.training.recipes import RECIPES
+from digitreader.training.recipes import RECIPES, named
 from digitreader.training.warps import WARPS
 
 if TYPE_CHECKING:
     from digitreader.training.epochs import Reporter, Row
+    from digitreader.training.finish import Run
     from digitreader.training.metrics import Scores
+    from digitreader.training.recipes import Recipe
 
 FONTS = click.option(
     "--fonts",
@@ -28,27 +30,54 @@ FONTS = click.option(
 )
 
 
+def _pairs(
+    context: click.Context, parameter: click.Parameter, settings: tuple[str, ...]
+) -> dict[str, str]:
+    """Take each knob=value apart; of one knob the last counts."""
+    pairs = [setting.partition("=") for setting in settings]
+    if wrong := [knob for knob, equals, _ in pairs if not equals]:
+        raise click.BadParameter(f"{wrong[0]!r}; expected knob=value")
+    return {knob: value for knob, _, value in pairs}
+
+
+RECIPE_HELP = f"{', '.join(RECIPES)}, or a .json file of knobs, as a run's recipe.json."
+DATASET = click.option(
+    "--dataset", help="A name from `digitreader data list`, or folder:, csv:, parquet:, npz:PATH."
+)
+SETTINGS = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KNOB=VALUE",
+    callback=_pairs,
+    help="Turn any other knob of the recipe, as --set weight_decay=0.1; may be repeated.",
+)
+
+
 @click.command()
 @click.option(
     "--recipe",
-    type=click.Choice(list(RECIPES)),
-    default="default",
-    show_default=True,
-    help="Where the other options start from.",
+    show_default="default; corrections with --from",
+    help=f"Where the other options start from: {RECIPE_HELP}",
 )
-@click.option(
-    "--dataset", help="A name from `digitreader data list`, or folder:, csv:, parquet:, npz:PATH."
-)
+@DATASET
 @click.option(
     "--network",
-    type=click.Choice(list(NETWORKS)),
-    help="; ".join(f"{name}: {network.about}" for name, network in NETWORKS.items()) + ".",
+    help="; ".join(f"{name}: {network.about}" for name, network in NETWORKS.items())
+    + "; module:function: your own.",
 )
 @click.option("--augment", type=click.Choice(list(WARPS)), help="How digits are varied.")
 @click.option("--epochs", type=int, help="Times through the training images.")
 @click.option("--batch-size", type=int, help="Images a step.")
 @click.option("--learning-rate", type=float, help="At its peak.")
 @click.option("--seed", type=int, help="The same seed gives the same run.")
+@SETTINGS
+@click.option(
+    "--from",
+    "start_from",
+    metavar="MODEL",
+    help="Teach this network the dataset beside what it knows: a run's folder or its best.keras.",
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -65,20 +94,16 @@ FONTS = click.option(
 @DATA_DIR
 def train(  # noqa: PLR0913 (one parameter per option)
     *,
-    recipe: str,
-    dataset: str | None,
-    network: str | None,
-    augment: str | None,
-    epochs: int | None,
-    batch_size: int | None,
-    learning_rate: float | None,
-    seed: int | None,
+    recipe: str | None,
+    settings: dict[str, str],
+    start_from: str | None,
     out: Path | None,
+    teacher: Path | None,
+    data_dir: Path | None,
     resume: bool,
     tensorboard: bool,
     fonts: Path | None,
-    teacher: Path | None,
-    data_dir: Path | None,
+    **knobs: str | float | None,
 ) -> int:
     """Train a network, measure it and save it.
 
@@ -89,37 +114,48 @@ def train(  # noqa: PLR0913 (one parameter per option)
     digitreader train
     digitreader train --dataset optdigits --epochs 20      no download needed
     digitreader train --network lenet-5 --augment classic --out runs/lenet
+    digitreader train --recipe runs/lenet/recipe.json --set weight_decay=0.1 --out runs/again
+    digitreader train --from runs/lenet --dataset folder:corrections
     """
-    chosen = RECIPES[recipe].with_changes(
-        dataset=dataset,
-        network=network,
-        augment=augment,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed,
-    )
-    out = out or Path("runs") / f"{chosen.dataset}-{chosen.network}-{chosen.seed}".replace("/", "_")
     with needs_extra("training", "train"), greetings_silenced():
+        from digitreader.training import finetune
         from digitreader.training import train as training
-    with _training_progress(chosen.epochs * chosen.members) as report:
-        run = training.train(
-            chosen,
-            out,
-            resume=resume,
-            data_dir=data_dir,
-            fonts=fonts,
-            teacher=teacher,
-            report=report,
-            tensorboard=tensorboard,
-        )
+    base = named(recipe or ("corrections" if start_from else "default"))
+    if start_from:
+        base = finetune.recipe_for(base, start_from, data_dir)
+    chosen = base.with_changes(**knobs).with_changes(**settings)
+    if chosen.start_from and (teacher or knobs["network"]):
+        raise UsageError("a run --from a network takes neither --teacher nor --network")
+    out = out or Path("runs") / f"{chosen.dataset}-{chosen.network}-{chosen.seed}".replace("/", "_")
+    places: dict[str, Any] = {
+        "resume": resume,
+        "data_dir": data_dir,
+        "fonts": fonts,
+        "tensorboard": tensorboard,
+    }
+    trainings = 1 + finetune.FOLDS if chosen.start_from else chosen.members
+    with _training_progress(chosen.epochs * trainings) as report:
+        if chosen.start_from:
+            run = finetune.finetune(chosen, out, report=report, **places)
+        else:
+            run = training.train(chosen, out, report=report, teacher=teacher, **places)
+    _print_run(run, chosen)
+    return ExitCode.INTERRUPTED if run.interrupted else ExitCode.OK
+
+
+def _print_run(run: Run, recipe: Recipe) -> None:
+    """Print what a run came to, and how to read with it."""
     held = f"; validation {run.validation.summary()}" if run.validation else ""
     click.echo(f"Trained for {run.seconds:.0f} s{held}")
+    if run.learnt:
+        click.echo(f"{recipe.dataset}: {run.learnt.summary()}")
+    if run.learnt and run.learnt.known is not None and run.validation:
+        before, after = 100 * run.learnt.known, 100 * run.validation.accuracy
+        click.echo(f"{recipe.replay}, held out: {before:.2f}% before, {after:.2f}% after")
     if run.test:
         click.echo(f"Test {run.test.summary()}")
     click.echo(str(run.parity))
     click.echo(f"Read with it: digitreader read PICTURE --model {run.folder / 'model.onnx'}")
-    return ExitCode.INTERRUPTED if run.interrupted else ExitCode.OK
 
 
 @click.command("train-finder")

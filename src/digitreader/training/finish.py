@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,11 +18,40 @@ from digitreader.training import export, networks, plots
 from digitreader.training.calibrate import fit_temperature, fit_threshold
 from digitreader.training.datasets import Dataset, Split
 from digitreader.training.epochs import Row, best_of
-from digitreader.training.metrics import Scores, score
+from digitreader.training.metrics import Scores, score, wilson
 from digitreader.training.recipes import Recipe
 
 PARITY_IMAGES = 1000
 UNSURE_BELOW = 0.7  # calibrated confidence, where too little was held out to choose one
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """How many of a dataset's images a network read right before it learnt them, and after.
+
+    `after` counts those read by a network that had not seen them; None where that was not
+    measured. `known` is the accuracy before on what it was to remember, held out.
+    """
+
+    n: int
+    before: int
+    after: int | None
+    known: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        bounds = None if self.after is None else list(wilson(self.after, self.n))
+        return {**asdict(self), "after_95": bounds}
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        line = f"{self.before} of {self.n:,} read right before"
+        if self.after is None:
+            return line
+        low, high = (100 * bound for bound in wilson(self.after, self.n))
+        return (
+            f"{line}, {self.after} after, each by a network that had not seen it "
+            f"(95% interval {low:.0f}–{high:.0f}%)"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +65,7 @@ class Run:
     parity: export.Parity
     seconds: float  # of training, without start-up and evaluation
     interrupted: bool
+    learnt: Learnt | None  # by fine-tuning
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +78,14 @@ class Images:
     labels: tuple[str, ...]
 
 
-def finish(
+def finish(  # noqa: PLR0913 (all but the first four by name)
     recipe: Recipe,
     images: Images,
     out: Path,
     rows: list[Row],
     *,
     interrupted: bool,
+    learnt: Learnt | None = None,
 ) -> Run:
     """Turn a folder's `best.keras` into a calibrated, checked model; write the results."""
     network = networks.shifted(keras.saving.load_model(out / "best.keras"), recipe.shifts)
@@ -97,10 +129,11 @@ def finish(
         "interrupted": interrupted,
         "validation": validation.as_dict() if validation else None,
         "test": test.as_dict() if test else None,
+        "learnt": learnt.as_dict() if learnt else None,
     }
     write_json_file(metrics, out / "metrics.json")
     plots.curves(rows, out / "curves.png")
     if measure := test or validation:
         plots.confusion(measure, out / "confusion.png")
         plots.reliability(measure, out / "reliability.png")
-    return Run(out, rows, validation, test, parity, seconds, interrupted)
+    return Run(out, rows, validation, test, parity, seconds, interrupted, learnt)

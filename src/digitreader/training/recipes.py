@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from digitreader.errors import UsageError
 
@@ -14,6 +15,18 @@ from digitreader.errors import UsageError
 def _require(holds: bool, knob: str, value: object, expected: str) -> None:
     if not holds:
         raise UsageError(f"{knob} is {value!r}; expected {expected}")
+
+
+def _typed(knob: str, value: Any) -> Any:
+    """The value in the knob's own type, as from a file or a command line."""
+    kind = KNOBS[knob]
+    try:
+        typed = kind(value)
+    except (TypeError, ValueError):
+        typed = None
+    same = typed is not None and (isinstance(value, str) or typed == value)
+    _require(same, knob, value, KINDS[kind])
+    return typed
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,10 @@ class Recipe:
     flagged_ones: float = 0.0  # share of the ones given a flag, which few of MNIST's have
     page_glyphs: int = 0  # digits cut out of synthetic pages to train on beside the images
     outliers: int = 0  # glyphs that are no digit, to learn what is none
+    start_from: str = ""  # a trained network, which learns the dataset beside what it knows
+    replay: str = ""  # the dataset that it knows, shown again so that it is not forgotten
+    replayed: int = 5000  # images of that
+    new: float = 0.2  # share of the dataset's images in what is shown then
     members: int = 1  # networks, each from a seed of its own, whose logits are averaged
     epochs: int = 4
     batch_size: int = 128
@@ -50,7 +67,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, naming the knob."""
-        for names, holds, expected in BOUNDS:
+        for names, holds, expected in BOUNDS + STARTED_BOUNDS * bool(self.start_from):
             for name in names:
                 value = getattr(self, name)
                 _require(holds(value), name, value, expected)
@@ -65,13 +82,27 @@ class Recipe:
             _require(value in choices, name, value, f"one of {', '.join(choices)}")
 
     def with_changes(self, **changes: Any) -> Recipe:
-        """Return a copy with the given knobs turned; None leaves a knob as it is."""
-        return replace(self, **{k: v for k, v in changes.items() if v is not None})
+        """Return a copy with the given knobs turned, to values or what they are as text.
+
+        None leaves a knob as it is.
+
+        Raises:
+            UsageError: a key is not a knob, or a value makes no sense for its knob.
+        """
+        turned = {knob: value for knob, value in changes.items() if value is not None}
+        unknown = [knob for knob in turned if knob not in KNOBS]
+        if unknown:
+            raise UsageError(
+                f"a recipe has no knob called {', '.join(unknown)}; it has {', '.join(KNOBS)}"
+            )
+        return replace(self, **{knob: _typed(knob, value) for knob, value in turned.items()})
 
     def resolved(self) -> Recipe:
         """Return a copy with nothing left to the machine."""
         if self.precision != "auto":
             return self
+        if self.start_from:
+            return replace(self, precision="float32")  # what networks are kept in
         return replace(self, precision="bfloat16" if _computes_in_bfloat16() else "float32")
 
     @property
@@ -84,25 +115,32 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """Build a recipe from plain values.
+        """Build a recipe from plain values; knobs that are not among them have their defaults.
 
         Raises:
-            UsageError: a key is not a knob.
+            UsageError: a key is not a knob, or a value makes no sense for its knob.
         """
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise UsageError(f"a recipe has no knob called {', '.join(unknown)}")
-        return cls(**values)
+        return cls().with_changes(**values)
 
 
-BOUNDS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (("members", "epochs", "batch_size", "patience"), lambda v: v >= 1, "1 or more"),
+KNOBS: dict[str, type] = get_type_hints(Recipe)
+KINDS = {str: "text", int: "a whole number", float: "a number"}
+
+Bounds = tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]  # knobs, check, expected
+BOUNDS: Bounds = (
+    (("members", "epochs", "batch_size", "patience", "replayed"), lambda v: v >= 1, "1 or more"),
     (("page_glyphs", "outliers", "views", "shifts", "seed", "fold", "validation", "temperature"),
      lambda v: v >= 0, "0 or more"),
     (("learning_rate", "softness"), lambda v: v > 0, "above 0"),
     (("flagged_ones", "taught", "risk"), lambda v: 0 <= v <= 1, "from 0 to 1"),
-    (("warm_up", "averaged"), lambda v: 0 <= v < 1, "from 0 up to 1"),
+    (("warm_up", "averaged", "new"), lambda v: 0 <= v < 1, "from 0 up to 1"),
 )  # fmt: skip
+STARTED_BOUNDS: Bounds = (  # of a run that starts from a trained network
+    (("replay",), bool, "the dataset that the network knows"),
+    (("views",), lambda v: v == 0, "0 where a run starts from a network"),
+    (("members",), lambda v: v == 1, "1 where a run starts from a network"),
+    (("precision",), lambda v: v != "bfloat16", "float32 where a run starts from a network"),
+)
 CHOICES = {
     "optimizer": ("adamw", "adam"),
     "schedule": ("cosine", "constant"),
@@ -130,6 +168,8 @@ RECIPES: dict[str, Recipe] = {
     "nano": BEST.with_changes(network="nano", views=20, label_smoothing=0.0),
     # The model that ships: longer, and on digits that look less like MNIST.
     "shipped": Recipe(augment="strong", flagged_ones=0.4, epochs=30, patience=30),
+    # A trained model, taught a few dozen digits that it read wrong.
+    "corrections": Recipe(epochs=4, batch_size=64, learning_rate=1e-3),
     # The best of the starting projects, under its own recipe: the peer in the benchmark.
     "double-conv": Recipe(
         network="double-conv",
@@ -143,6 +183,30 @@ RECIPES: dict[str, Recipe] = {
         label_smoothing=0.0,
     ),
 }
+
+
+def named(name: str) -> Recipe:
+    """Return the recipe of that name, or the one in a `.json` file: some knobs, or all of them.
+
+    Raises:
+        UsageError: there is none, or the file holds something else.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    if not name.endswith(".json"):
+        raise UsageError(
+            f"no recipe is called {name!r}; there are {', '.join(RECIPES)}, and FILE.json"
+        )
+    try:
+        knobs = json.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name}: not a recipe that can be read ({error})") from error
+    if not isinstance(knobs, dict):
+        raise UsageError(f"{name}: expected an object of knobs and their values")
+    try:
+        return Recipe.from_dict(knobs)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
 
 
 def _computes_in_bfloat16() -> bool:

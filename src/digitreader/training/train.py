@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from digitreader.errors import DataError, UsageError, needs_extra
+from digitreader.errors import DataError, StoppedError, UsageError, needs_extra
 from digitreader.outputs import write_json_file
 from digitreader.training import networks, warps
 from digitreader.training.batches import Batches, fed, steps_of, varied_images
@@ -58,41 +58,54 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
             it is; or it was made by another recipe.
-        DataError: the dataset is missing or too small, or no epoch was finished.
+        DataError: the dataset is missing or too small.
+        StoppedError: Ctrl-C came before the end of the first epoch.
     """
     recipe = recipe.resolved()
+    if recipe.start_from:
+        raise UsageError("a recipe that starts from a network is finetune()'s, not train()'s")
     if bool(recipe.views) != bool(teacher):
         raise UsageError("a recipe with views needs a --teacher, and no other takes one")
-    _check_folder(out, recipe, resume)
+    check_folder(out, recipe, resume)
     dataset = load(recipe.dataset, data_dir)
     if not test:
         dataset = replace(dataset, test=None)
-    images = _images(dataset, recipe, fonts)
+    images = images_of(dataset, recipe, fonts)
+    networks.build(recipe.network, len(images.labels))  # what is misspelt is said before
+    warps.named(recipe.augment)  # there is a folder
     out.mkdir(parents=True, exist_ok=True)
     write_json_file(recipe.as_dict(), out / "recipe.json")
-    fit = partial(_fit, images, teacher=teacher, tensorboard=tensorboard)
+    learn = partial(fit, images, teacher=teacher, tensorboard=tensorboard)
     if recipe.members > 1:
-        rows, interrupted = _fit_members(fit, recipe, out, report)
+        rows, interrupted = _fit_members(learn, recipe, out, report)
     else:
-        rows, interrupted = fit(recipe, out, report=report)
+        rows, interrupted = learn(recipe, out, report=report)
     if not rows:
-        raise DataError(f"no epoch was finished: there is nothing to save in {out}")
+        raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
     return finish(recipe, images, out, rows, interrupted=interrupted)
 
 
-def _fit(  # noqa: PLR0913 (what a network's training follows from)
+def fit(  # noqa: PLR0913 (what a network's training follows from)
     images: Images,
     recipe: Recipe,
     out: Path,
     *,
-    teacher: Path | None,
-    tensorboard: bool,
-    report: Reporter | None,
+    start: Path | None = None,
+    teacher: Path | None = None,
+    tensorboard: bool = False,
+    report: Reporter | None = None,
 ) -> tuple[list[Row], bool]:
-    """Train one network, from where it was left; return its history, and whether Ctrl-C came."""
+    """Train one network, from where it was left; return its history, and whether Ctrl-C came.
+
+    `start` is a `.keras` file whose weights it begins with.
+    """
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
-    network = networks.build(recipe.network, len(images.labels))
+    network = (
+        keras.saving.load_model(start, compile=False)
+        if start
+        else networks.build(recipe.network, len(images.labels))
+    )
     batches = Batches(images.kept, images.labels, recipe)
     warp = warps.named(recipe.augment)
     seen = varied_images(batches.images, warp)
@@ -126,7 +139,7 @@ def _fit(  # noqa: PLR0913 (what a network's training follows from)
 
 
 def _fit_members(
-    fit: Callable[..., tuple[list[Row], bool]],
+    learn: Callable[..., tuple[list[Row], bool]],
     recipe: Recipe,
     out: Path,
     report: Reporter | None,
@@ -139,13 +152,7 @@ def _fit_members(
         folder = out / f"member-{i}"
         folder.mkdir(exist_ok=True)
         member = recipe.with_changes(members=1, seed=recipe.seed + i)
-        before = i * recipe.epochs
-
-        def shifted(done: float, row: Row, before: int = before) -> None:
-            if report is not None:
-                report(before + done, row)
-
-        rows, interrupted = fit(member, folder, report=shifted)
+        rows, interrupted = learn(member, folder, report=after_epochs(report, i * recipe.epochs))
         if rows:
             folders.append(folder)
             histories.append(rows)
@@ -157,6 +164,13 @@ def _fit_members(
     return mean_history(histories), interrupted
 
 
+def after_epochs(report: Reporter | None, before: int) -> Reporter | None:
+    """Report the epochs of a network that is trained after so many epochs of others."""
+    if report is None:
+        return None
+    return lambda done, row: report(before + done, row)
+
+
 def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
     """Return the callback that writes TensorBoard's logs beside the run's."""
     with needs_extra("TensorBoard", "tensorboard"):
@@ -164,7 +178,7 @@ def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(str(out / "tensorboard"), write_graph=False)]
 
 
-def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
+def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
     """Refuse a folder that holds another run, or none where one is to be gone on with."""
     written = out / "recipe.json"
     if not resume:
@@ -182,12 +196,14 @@ def _check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
         )
 
 
-def _images(dataset: Dataset, recipe: Recipe, fonts: Path | None) -> Images:
+def images_of(dataset: Dataset, recipe: Recipe, fonts: Path | None) -> Images:
     """Part the training images in those trained on and those held out, and make up more."""
     n = len(dataset.train)
     kept, held = dataset.train, None
     if recipe.validation:
         kept, held = hold_out(dataset.train, min(recipe.validation, n // 10), recipe.fold)
+    if recipe.start_from and recipe.replayed < len(kept):
+        kept = hold_out(kept, recipe.replayed, recipe.seed)[1]
     if len(kept) < recipe.batch_size:
         raise DataError(
             f"{dataset.name} has {n} training images; expected at least {recipe.batch_size} "

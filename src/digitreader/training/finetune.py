@@ -1,0 +1,195 @@
+"""Fine-tuning: a trained network learns a few dozen images more, and forgets nothing.
+
+The new images are shown among those it was trained on (replay: Robins 1995, "Catastrophic
+forgetting, rehearsal and pseudorehearsal"), at a low learning rate, for a few epochs. How well it
+learnt is told by cross-validation, for a few dozen images are too few to hold some out for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import keras
+import numpy as np
+
+from digitreader.classifier import SHIPPED, Classifier, ModelCard, shipped_model
+from digitreader.errors import DataError, ModelError, StoppedError, UsageError
+from digitreader.outputs import write_json_file
+from digitreader.training import export, networks
+from digitreader.training.datasets import Dataset, Split, load, locate
+from digitreader.training.epochs import Reporter
+from digitreader.training.finish import Images, Learnt, Run, finish
+from digitreader.training.own import OWN_KINDS
+from digitreader.training.recipes import Recipe
+from digitreader.training.train import NO_CLASS, after_epochs, check_folder, fit, images_of
+
+FOLDS = 3  # parts of the new images, of which each is read by a network that learnt the others
+SAME = ("network", "augment", "flagged_ones", "shifts", "fold")  # knobs of the network's own recipe
+NO_DOWNLOAD = "optdigits"  # replayed where what the network was trained on is not to be had
+
+
+def recipe_for(base: Recipe, start_from: str, data_dir: Path | None = None) -> Recipe:
+    """Return a recipe that goes on with a network: shown, held out and finished as it was.
+
+    It replays what the network was trained on where that is on this machine, else `optdigits`.
+
+    Raises:
+        ModelError: there is no such network.
+    """
+    before = _trained_by(network_file(start_from))
+    known = before.replay or before.dataset
+    own = known.partition(":")[0] in OWN_KINDS
+    same = {knob: getattr(before, knob) for knob in SAME}
+    return base.with_changes(
+        start_from=start_from,
+        replay=known if own or locate(known, data_dir) else NO_DOWNLOAD,
+        outliers=base.replayed // 10 if before.outliers else 0,
+        validation=before.validation or base.validation,
+        **same,
+    )
+
+
+def network_file(start_from: str) -> Path:
+    """Find the `.keras` file of a run's folder, of `shipped`, or the one that is named.
+
+    Raises:
+        ModelError: there is none.
+    """
+    path = Path(start_from)
+    if start_from == "shipped":
+        path = shipped_model(SHIPPED).with_suffix(".keras")
+    elif path.is_dir():
+        path /= "best.keras"
+    if path.suffix != ".keras" or not path.is_file():
+        raise ModelError(
+            f"{path}: no network to go on with; expected a run's folder or its best.keras"
+        )
+    return path
+
+
+def finetune(  # noqa: PLR0913 (all but the first two by name)
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    data_dir: Path | None = None,
+    fonts: Path | None = None,
+    report: Reporter | None = None,
+    tensorboard: bool = False,
+) -> Run:
+    """Teach a network a dataset beside what it knows, by a recipe from `recipe_for`.
+
+    The run's folder and the other arguments are `train`'s. The dataset's classes may be some of
+    the network's. The last epoch is the result: the images held out are of what the network
+    knew, so the epoch that is best on them would be the one that learnt least.
+
+    Raises:
+        UsageError: the folder holds a run already and `resume` is not set, or holds none and
+            it is; or the dataset has classes that the network has not.
+        ModelError: there is no such network, or it does not fit what is to be replayed.
+        DataError: a dataset is missing or too small.
+        StoppedError: Ctrl-C came before the end of the first epoch.
+    """
+    recipe = recipe.resolved()
+    start = network_file(recipe.start_from)
+    check_folder(out, recipe, resume)
+    known = load(recipe.replay, data_dir)
+    new = _new(load(recipe.dataset, data_dir), known.labels)
+    images = images_of(known, recipe, fonts)
+    network = _network(start, images)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json_file(recipe.as_dict(), out / "recipe.json")
+    rows, interrupted = fit(
+        _among(images, new, recipe), recipe, out, start=start, report=report,
+        tensorboard=tensorboard,
+    )  # fmt: skip
+    if not rows:
+        raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
+    after = None if interrupted else _crossed(start, images, new, recipe, report)
+    held = images.held
+    learnt = Learnt(
+        n=len(new),
+        before=_right(network, new, recipe),
+        after=after,
+        known=_right(network, held, recipe) / len(held) if held else None,
+    )
+    return finish(recipe, images, out, rows, interrupted=after is None, learnt=learnt)
+
+
+def _trained_by(network: Path) -> Recipe:
+    """The recipe that a network was trained by, as its finished model tells; else the default."""
+    card = _card(network)
+    return Recipe.from_dict(card.trained["recipe"]) if card else Recipe()
+
+
+def _card(network: Path) -> ModelCard | None:
+    """The card of the finished model that lies beside a network, where there is one."""
+    names = {"best.keras": "model.onnx", f"{SHIPPED}.keras": f"{SHIPPED}.onnx"}
+    model = network.with_name(names.get(network.name, ""))
+    return Classifier.open(model).card if model.is_file() else None
+
+
+def _network(path: Path, images: Images) -> keras.Model:
+    """Load a network, and see that it is one of ours and tells these classes apart."""
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever the file made it stumble over
+        raise ModelError(f"{path} is not a readable .keras model: {error}") from error
+    expected = (None, *networks.INPUT_SHAPE), (None, len(images.labels))
+    found = network.input_shape, network.output_shape
+    if found != expected or network.layers[-1].name != "logits":
+        raise ModelError(
+            f"{path} takes and gives {found}, from a layer {network.layers[-1].name!r}; expected "
+            f"{expected}, from 'logits', for {images.dataset.name} "
+            f"{'and' if NO_CLASS in images.labels else 'without'} outliers"
+        )
+    return network
+
+
+def _new(dataset: Dataset, labels: tuple[str, ...]) -> Split:
+    """All images of a dataset, whose classes may be some of the labels, as targets among these."""
+    strange = [label for label in dataset.labels if label not in labels]
+    if strange:
+        raise UsageError(
+            f"{dataset.name} has a class {', '.join(strange)}; the network reads {'/'.join(labels)}"
+        )
+    if len(dataset.train) < FOLDS:
+        raise DataError(
+            f"{dataset.name} holds {len(dataset.train)} images; expected at least {FOLDS}"
+        )
+    index = np.array([labels.index(label) for label in dataset.labels])
+    return Split(dataset.train.images, index[dataset.train.targets])
+
+
+def _among(known: Images, new: Split, recipe: Recipe) -> Images:
+    """Show new images among the known, each as often as its share asks for; hold nothing out."""
+    count = round(recipe.new / (1 - recipe.new) * len(known.kept))
+    rows = np.resize(np.arange(len(new)), max(count, len(new)))
+    return replace(known, kept=known.kept + new.take(rows), held=None)
+
+
+def _crossed(
+    start: Path, images: Images, new: Split, recipe: Recipe, report: Reporter | None
+) -> int | None:
+    """How many new images are read right by networks that learnt only others; None: stopped."""
+    part = np.random.default_rng((recipe.seed, 4)).permutation(len(new)) % FOLDS  # [N]
+    right = 0
+    for i in range(FOLDS):
+        others = _among(images, new.take(part != i), recipe)
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            _, interrupted = fit(others, recipe, folder, start=start,
+                                 report=after_epochs(report, (1 + i) * recipe.epochs))  # fmt: skip
+            if interrupted:
+                return None
+            network = keras.saving.load_model(folder / "best.keras")
+        right += _right(network, new.take(part == i), recipe)
+    return right
+
+
+def _right(network: keras.Model, split: Split, recipe: Recipe) -> int:
+    """How many images a network reads right, in the views that it is finished with."""
+    logits = export.logits_of(networks.shifted(network, recipe.shifts), split.images)  # [N, K]
+    return int((logits.argmax(axis=1) == split.targets).sum())
