@@ -92,7 +92,7 @@ def _write(draw: ImageDraw.ImageDraw, caption: tuple[str, str], left: tuple[int,
 
 def _colours() -> NDArray[np.uint8]:
     """White, then `inferno` from its bright end to its middle: RGB, uint8 [256, 3]."""
-    middle = 110
+    middle = 140
     steps = np.linspace(255, middle, 256).astype(np.uint8)[:, np.newaxis]
     colours = cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO)[:, 0, ::-1]  # [256, 3]
     fade = np.clip(np.linspace(0, 4, 256), 0, 1)[:, np.newaxis]  # from the paper's white

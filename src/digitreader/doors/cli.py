@@ -15,7 +15,7 @@ HOMES = {
     "read": "digitreader.doors.read_cli",
     "train": "digitreader.doors.train_cli",
     "train-finder": "digitreader.doors.train_cli",
-    "evaluate": "digitreader.doors.train_cli",
+    "evaluate": "digitreader.doors.evaluate_cli",
     "networks": "digitreader.doors.networks_cli",
     "data": "digitreader.doors.data_cli",
     "doctor": "digitreader.doors.doctor",

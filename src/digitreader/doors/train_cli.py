@@ -1,8 +1,7 @@
-"""`digitreader train` and `digitreader evaluate`: networks made and measured."""
+"""`digitreader train` and `digitreader train-finder`: networks made."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,6 @@ from digitreader.training.warps import WARPS
 if TYPE_CHECKING:
     from digitreader.training.epochs import Reporter, Row
     from digitreader.training.finish import Run
-    from digitreader.training.metrics import Scores
     from digitreader.training.recipes import Recipe
 
 FONTS = click.option(
@@ -198,58 +196,6 @@ def train_finder(
             report=report,
         )  # fmt: skip
     click.echo(path)
-
-
-@click.command()
-@click.option(
-    "--model",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="An .onnx or .keras file; the default comes with the package.",
-)
-@click.option(
-    "--dataset",
-    default="mnist",
-    show_default=True,
-    help="A name from `digitreader data list`, or folder:, csv:, parquet:, npz:PATH.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write all numbers to this .json file too.",
-)
-@DATA_DIR
-def evaluate(model: Path | None, dataset: str, output: Path | None, data_dir: Path | None) -> None:
-    """Measure a model on all test images.
-
-    A dataset without test images (one's own) is scored whole.
-    """
-    from digitreader.outputs import write_json_file
-    from digitreader.training.evaluate import evaluate as measured
-
-    if output and output.suffix != ".json":
-        raise UsageError(f"{output}: the numbers are written as JSON; name a .json file")
-    scores = measured(model, dataset, data_dir)
-    click.echo(f"Test {scores.summary()}")
-    _print_classes(scores)
-    if output:
-        write_json_file(scores.as_dict(), output)
-
-
-def _print_classes(scores: Scores) -> None:
-    """Print precision, recall and F1 of each class, and the confusion matrix."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("", "precision", "recall", "F1", "n", *scores.labels, box=None)
-    for column in table.columns:
-        column.justify = "right"
-    for i, row in enumerate(scores.per_class):
-        shares = (f"{100 * row[key]:.2f}%" for key in ("precision", "recall", "f1"))
-        counts = (str(count) if count else "·" for count in scores.confusion[i])
-        table.add_row(row["label"], *shares, str(row["n"]), *counts)
-    click.echo("Each class, and as what its images were read (a row is what they are):")
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 @contextmanager
