@@ -104,7 +104,7 @@ class Finder:
         sizes: at the one that the pieces of its ink suggest, and at two at which digits are
         large, which takes little time. The one at which most is found counts; where the digits
         in it turn out to be much larger or smaller, the page is looked at once more. Where none
-        of its digits is sure, it holds none.
+        of its digits is sure, all that it holds is other writing.
         """
         shown = shown_of(page)
         if height is not None:
@@ -123,7 +123,7 @@ class Finder:
         found = [f for f in found if not _runs_on(f.box, page.ink)]
         found = _judged_in_company(found, page.ink)
         if max((f.digit for f in found), default=0) < SURELY:
-            return [f for f in found if f.digit <= HALF]
+            return [_with_digit(f, 0) for f in found]
         return found
 
     def _at(self, shown: NDArray[np.uint8], scale: float) -> tuple[list[Found], float]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Layout = Literal["auto", "single", "page"]
 
 HARDLY = 0.005  # and from which a picture is taken to show the one digit that it should
+ALONE = 0.9  # of the ink: what has so much is the picture's one character
 WIDEST = 0.6  # of a digit's width its height is at least
 CLASSIFIER = 0.22  # the classifier's share in a digit's label; the finder, which sees the
 # surroundings, has the rest
@@ -171,6 +172,8 @@ class Reader:
 
     def _marks(self, page: Inked, layout: Layout) -> list[_Mark]:
         """Return what is to be read: the main character, or all of the page's."""
+        if layout == "auto" and not self._reads_digits and _is_alone(page.ink):
+            layout = "single"
         if layout == "page" or (layout == "auto" and max(page.ink.shape) >= SMALL):
             marks = self._all_marks(page)
             if marks or layout == "page":
@@ -255,6 +258,12 @@ def read(source: Source, layout: Layout = "auto") -> Reading:
 @cache
 def _shipped_reader() -> Reader:
     return Reader()
+
+
+def _is_alone(ink: NDArray[np.float32]) -> bool:
+    """Whether one character has nearly all ink: a large letter's parts look like small ones."""
+    main = main_digit(ink)
+    return main is not None and float(main.ink.sum()) > ALONE * float(ink.sum())
 
 
 def _together(read: NDArray[np.float32], found: Found) -> NDArray[np.float32]:
