@@ -210,11 +210,14 @@ def test_a_network_is_fed_what_its_rows_and_draws_say(optdigits: Any) -> None:
     images = optdigits[0][:100]
     seen = keras.Input((28, 28, 1))
     through = keras.Model(seen, keras.layers.Reshape((28, 28))(seen))
-    trainer = fed(through, varied_images(images, warps.named("strong")))
-    rows, draws = np.array([7, 3, 3], np.int32), draw(3, np.random.default_rng(2))
-    got = trainer.predict({"rows": rows, "draws": draws}, verbose=0)
+    rows, draws = np.arange(40, 80, dtype=np.int32), draw(40, np.random.default_rng(2))
     expected = varied(warps.named("strong"), images[rows], draws)
-    np.testing.assert_allclose(got, expected, atol=1e-5)
+    harm = harmed(expected, draws[:, HARM], 0.5)
+    for share, wanted in ((0.0, expected), (0.5, harm)):
+        trainer = fed(through, varied_images(images, warps.named("strong")), share)
+        got = trainer.predict({"rows": rows, "draws": draws}, batch_size=40, verbose=0)
+        np.testing.assert_allclose(got, wanted, atol=1e-4)
+    assert np.abs(harm - expected).max() > 0.1
 
 
 # --- flagged ones -------------------------------------------------------------------------------

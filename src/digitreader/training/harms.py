@@ -23,6 +23,7 @@ Tensor = Any  # Keras ships no types
 
 STOCK = 2**18  # random numbers, of which every image takes a stretch
 SMEAR = 7  # samples along a smear
+TILT = (-0.5, 0.5), (-0.5, 0.5), (0.9, 1.6)  # radians, share of the height, pixels for one
 
 
 def harmed(images: Tensor, places: Tensor, share: float) -> Tensor:
@@ -60,6 +61,15 @@ class Chance:
         picked = ops.take(_stock(), self._next[:, None] + np.arange(count, dtype=np.int32), axis=0)
         self._next = self._next + count
         return picked
+
+
+def tilted(images: Tensor, chance: Chance) -> Tensor:
+    """Turned, slanted, smaller or larger, more than people write."""
+    angle, shear, size = (chance.uniform(low, high)[:, 0] for low, high in TILT)  # [b, 1]
+    cos, sin = size * ops.cos(angle), size * ops.sin(angle)
+    columns = COLUMNS + shear * ROWS
+    middle = (SIDE - 1) / 2
+    return sampled(images, cos * columns - sin * ROWS + middle, sin * columns + cos * ROWS + middle)
 
 
 def noisy(images: Tensor, chance: Chance) -> Tensor:
@@ -138,7 +148,7 @@ def outlined(images: Tensor, chance: Chance) -> Tensor:
 
 
 HARMS: tuple[Callable[[Tensor, Chance], Tensor], ...] = (
-    noisy, peppered, misted, banded, lined, spattered, smeared, scattered, outlined,
+    tilted, noisy, peppered, misted, banded, lined, spattered, smeared, scattered, outlined,
 )  # fmt: skip
 
 

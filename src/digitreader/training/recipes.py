@@ -36,6 +36,7 @@ class Recipe:
     dataset: str = "mnist"
     network: str = "default"
     augment: str = "shift"
+    harmed: float = 0.0  # share of each batch that is harmed besides, in ten ways
     flagged_ones: float = 0.0  # share of the ones given a flag, which few of MNIST's have
     page_glyphs: int = 0  # digits cut out of synthetic pages to train on beside the images
     outliers: int = 0  # glyphs that are no digit, to learn what is none
@@ -132,7 +133,7 @@ BOUNDS: Bounds = (
     (("page_glyphs", "outliers", "views", "shifts", "seed", "fold", "validation", "temperature"),
      lambda v: v >= 0, "0 or more"),
     (("learning_rate", "softness"), lambda v: v > 0, "above 0"),
-    (("flagged_ones", "taught", "risk"), lambda v: 0 <= v <= 1, "from 0 to 1"),
+    (("harmed", "flagged_ones", "taught", "risk"), lambda v: 0 <= v <= 1, "from 0 to 1"),
     (("warm_up", "averaged", "new"), lambda v: 0 <= v < 1, "from 0 up to 1"),
 )  # fmt: skip
 STARTED_BOUNDS: Bounds = (  # of a run that starts from a trained network

@@ -109,7 +109,7 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
     batches = Batches(images.kept, images.labels, recipe)
     warp = warps.named(recipe.augment)
     seen = varied_images(batches.images, warp)
-    trainer = fed(network, seen)
+    trainer = fed(network, seen, recipe.harmed)
     if teacher is not None:
         shown = batches.images.tobytes() + repr((warp, recipe.flagged_ones)).encode()
         batches.teacher = Teacher(teacher, seen, shown, recipe.softness)
