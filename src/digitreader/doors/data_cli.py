@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from digitreader.errors import UsageError, needs_extra
+from digitreader.training.warps import WARPS
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -81,15 +82,34 @@ def info(name: str, data_dir: Path | None) -> None:
 @click.option("--rows", default=8, show_default=True, type=click.IntRange(1, 100))
 @click.option("--columns", default=12, show_default=True, type=click.IntRange(1, 100))
 @click.option("--seed", default=0, show_default=True, help="Chooses the samples.")
+@click.option(
+    "--augment",
+    type=click.Choice(list(WARPS)),
+    help="Draw a sample a row, as it is and then as training varies it.",
+)
 @DATA_DIR
-def preview(  # noqa: PLR0913, PLR0917 (one parameter per option)
-    name: str, output: Path, rows: int, columns: int, seed: int, data_dir: Path | None
+def preview(  # noqa: PLR0913 (one parameter per option)
+    *,
+    name: str,
+    output: Path,
+    rows: int,
+    columns: int,
+    seed: int,
+    augment: str | None,
+    data_dir: Path | None,
 ) -> None:
-    """Draw a grid of training images with their labels into a picture file."""
-    from digitreader.training.datasets import load
-    from digitreader.training.show import sample_grid
+    """Draw a grid of training images with their labels into a picture file.
 
-    grid = sample_grid(load(name, data_dir), rows, columns, seed)
+    \b
+    digitreader data preview mnist -o digits.png
+    digitreader data preview mnist -o varied.png --augment strong
+    """
+    from digitreader.training.datasets import load
+    from digitreader.training.show import sample_grid, varied_grid
+
+    dataset = load(name, data_dir)
+    samples = (dataset.train, dataset.labels, rows, columns, seed)
+    grid = varied_grid(*samples, WARPS[augment]) if augment else sample_grid(*samples)
     try:
         grid.save(output)
     except (OSError, ValueError) as error:  # ValueError: no such kind of picture

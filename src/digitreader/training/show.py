@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from digitreader.errors import needs_extra
+from digitreader.training.backend import greetings_silenced
 from digitreader.training.datasets import Dataset, Split
+from digitreader.training.warps import Warp
 
 ZOOM = 2  # a glyph's pixels on the screen
 LABEL_HEIGHT = 18  # px below each glyph
@@ -41,20 +45,49 @@ def _summary(split: Split) -> str:
     )
 
 
-def sample_grid(dataset: Dataset, rows: int, columns: int, seed: int) -> Image.Image:
-    """A grey picture of training images with their labels below, chosen by the seed."""
-    split = dataset.train
+def sample_grid(
+    split: Split, labels: tuple[str, ...], rows: int, columns: int, seed: int
+) -> Image.Image:
+    """A grey picture of images with their labels below, chosen by the seed."""
+    chosen = _chosen(split, rows * columns, seed)
+    return _grid(chosen.images, [labels[target] for target in chosen.targets], columns)
+
+
+def varied_grid(  # noqa: PLR0913, PLR0917 (as a grid of samples, and how they are varied)
+    split: Split, labels: tuple[str, ...], rows: int, columns: int, seed: int, warp: Warp
+) -> Image.Image:
+    """The same with a sample a row: as it is with its label, then as a warp varies it."""
+    with needs_extra("a picture of augmentation", "train"), greetings_silenced():
+        from keras import ops
+
+        from digitreader.training.augment import draw, vary
+    chosen = _chosen(split, rows, seed)
+    images = np.repeat(chosen.images, columns, axis=0)  # [rows * columns, 28, 28]
+    draws = draw(len(images), np.random.default_rng(seed))
+    varied = ops.convert_to_numpy(vary(warp, np.float32(images / 255), draws))
+    shown = (255 * varied).round().astype(np.uint8)
+    shown[::columns] = chosen.images
+    captions = [""] * len(shown)
+    captions[::columns] = [labels[target] for target in chosen.targets]
+    return _grid(shown, captions, columns)
+
+
+def _chosen(split: Split, count: int, seed: int) -> Split:
     keys = np.random.PCG64(seed).random_raw(len(split))
-    chosen = np.argsort(keys, kind="stable")[: rows * columns]
-    side = split.images.shape[1] * ZOOM
+    return split.take(np.argsort(keys, kind="stable")[:count])
+
+
+def _grid(images: NDArray[np.uint8], captions: list[str], columns: int) -> Image.Image:
+    """Draw uint8 [N, 28, 28], row by row, with a caption below each."""
+    rows = -(-len(images) // columns)
+    side = images.shape[1] * ZOOM
     across, down = side + GAP, side + LABEL_HEIGHT + GAP
     grid = Image.new("L", (columns * across + GAP, rows * down + GAP), PAPER)
     draw = ImageDraw.Draw(grid)
     font = ImageFont.load_default(LABEL_HEIGHT - 4)
-    for place, row in enumerate(chosen):
+    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
         x, y = GAP + place % columns * across, GAP + place // columns * down
-        glyph = Image.fromarray(split.images[row])
+        glyph = Image.fromarray(image)
         grid.paste(glyph.resize((side, side), Image.Resampling.NEAREST), (x, y))
-        label = dataset.labels[split.targets[row]]
-        draw.text((x + side // 2, y + side), label, WRITING, font, anchor="mt")
+        draw.text((x + side // 2, y + side), caption, WRITING, font, anchor="mt")
     return grid
