@@ -96,23 +96,23 @@ class Reader:
 
     def _read(self, source: Source, layout: Layout) -> Iterator[tuple[Page | None, Reading]]:
         if is_table(source):
-            yield from self._read_table(Path(name_of(source)))
+            yield from self._read_table(name_of(source))
             return
         for page in open_pages(source):
             yield page, self.read_page(page, layout)
 
-    def _read_table(self, path: Path) -> Iterator[tuple[Page | None, Reading]]:
+    def _read_table(self, name: str) -> Iterator[tuple[Page | None, Reading]]:
         """Read many rows at a time; one that is broken is a reading with status `error`."""
         number = 0
-        for rows in rows_of(path):
+        for rows in rows_of(Path(name)):
             glyphs = ink_bright(rows.images)
             probabilities = self.classify(glyphs)  # [N, K]
             for i, glyph in enumerate(glyphs):
                 number += 1
                 if i in rows.broken:
-                    yield None, Reading.failed(str(path), number, self.model, rows.broken[i])
+                    yield None, Reading.failed(name, number, self.model, rows.broken[i])
                     continue
-                page = Page(rows.images[i], str(path), number, glyph=True)
+                page = Page(rows.images[i], name, number, glyph=True)
                 yield page, self._of_glyph(page, glyph, probabilities[i])
 
     def read_page(self, page: Page, layout: Layout = "auto") -> Reading:

@@ -60,7 +60,8 @@ def read_folder(path: Path) -> list[Labelled]:
     picture is skipped with a warning that names it. Raises DataError where nothing is left.
     """
     parts = [path / part for part in PARTS]
-    return [_read_classes(part) for part in (parts if all(map(Path.is_dir, parts)) else [path])]
+    both = all(part.is_dir() for part in parts)
+    return [_read_classes(part) for part in (parts if both else [path])]
 
 
 def _read_classes(path: Path) -> Labelled:
@@ -132,7 +133,8 @@ def read_csv(path: Path) -> list[Labelled]:
         parts = list(rows_of(path))
     except SourceError as error:
         raise DataError(str(error)) from error
-    for why in (why for rows in parts for why in rows.broken.values()):
+    why = next((why for rows in parts for why in rows.broken.values()), None)
+    if why is not None:
         raise DataError(why)
     names = [name for rows in parts for name in rows.labels or ()]
     if not names:
