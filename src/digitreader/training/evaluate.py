@@ -25,7 +25,7 @@ class Predictions:
 
     @property
     def scores(self) -> Scores:
-        return score(self.probabilities, self.images.targets, self.labels)
+        return score(self.probabilities, self.split.targets, self.labels)
 
 
 def evaluate(model: Path | None, dataset: str, data_dir: Path | None = None) -> Scores:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15  # of confidence, as most papers since Guo et al. 2017 have
+COVERAGES = (0.8, 0.9, 0.95, 0.98, 0.99, 1.0)  # shares of the digits that are answered
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +139,33 @@ def reliability(probabilities: NDArray[np.float32], targets: NDArray[np.int64]) 
     sums = (np.bincount(bins, weights=of, minlength=BINS) for of in (sure, right))
     confidence, accuracy = (total / np.maximum(counts, 1) for total in sums)
     return Reliability(confidence, accuracy, counts)
+
+
+def selective(
+    probabilities: NDArray[np.float32], targets: NDArray[np.int64]
+) -> list[dict[str, Any]]:
+    """Tell how many errors are left where only the surest digits are answered (Geifman 2017).
+
+    Probabilities are float32 [N, K], targets int64 [N]. A row for each share of COVERAGES that
+    is answered: how sure its last digit is, and the errors among them.
+    """
+    confidence = probabilities.max(axis=1)  # [N]
+    order = np.argsort(-confidence, kind="stable")
+    wrong = np.cumsum((probabilities.argmax(axis=1) != targets)[order])  # [N]
+    rows = []
+    for share in COVERAGES:
+        n = max(1, round(share * len(targets)))
+        errors = int(wrong[n - 1])
+        rows.append(
+            {
+                "coverage": share,
+                "n": n,
+                "confidence": float(confidence[order[n - 1]]),
+                "errors": errors,
+                "risk": errors / n,
+            }
+        )
+    return rows
 
 
 def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
