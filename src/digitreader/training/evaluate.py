@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, softmax
-from digitreader.errors import ModelError, UsageError, needs_extra
-from digitreader.training.backend import greetings_silenced
-from digitreader.training.datasets import Split, load
+from digitreader.errors import ModelError, UsageError
+from digitreader.training.datasets import Dataset, Split, load
 from digitreader.training.metrics import Scores, score
+from digitreader.training.runtimes import RUNTIMES, Images, Outputs, are_probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,50 +38,55 @@ def predict(model: Path | None, dataset: str, data_dir: Path | None = None) -> P
     """Ask a model about all test images of a dataset, or all images where it has no test part.
 
     Args:
-        model: an `.onnx` file of ours or a `.keras` file; None means the one that ships.
+        model: a file of a form in the table below; None means the model that ships.
         dataset: a name from the registry, or `folder:PATH` and the like.
         data_dir: where to look for the data first.
 
     Raises:
         ModelError: the model cannot be loaded.
         DataError: the dataset cannot be loaded.
-        UsageError: the model's labels are not the dataset's.
+        UsageError: the model's labels are not the dataset's, or its file has no known suffix.
     """
+    form = MODEL_FORMS.get(model.suffix if model else ".onnx")
+    if form is None:
+        raise UsageError(
+            f"{model} is no model file that can be measured; expected one of {MODEL_SUFFIXES}"
+        )
     data = load(dataset, data_dir)
     split = data.test or data.train
-    if model is not None and model.suffix == ".keras":
-        probabilities = _keras_probabilities(model, split.images, len(data.labels))
-        return Predictions(split, probabilities, data.labels)
-    classifier = Classifier.open(model)
+    return Predictions(split, form(model, data, split.images), data.labels)
+
+
+def _of_ours(path: Path | None, data: Dataset, images: Images) -> Outputs:
+    """Calibrated probabilities of an .onnx file of ours: float32 [N, K]."""
+    classifier = Classifier.open(path)
     if classifier.card.labels != data.labels:
         raise UsageError(
             f"the model reads {'/'.join(classifier.card.labels)}, "
-            f"but {dataset} holds {'/'.join(data.labels)}"
+            f"but {data.name} holds {'/'.join(data.labels)}"
         )
-    return Predictions(split, classifier.probabilities(split.images), data.labels)
+    return classifier.probabilities(images)
 
 
-def _keras_probabilities(
-    path: Path, images: NDArray[np.uint8], classes: int
-) -> NDArray[np.float32]:
-    """Uncalibrated probabilities of a Keras network: float32 [N, K]."""
-    with needs_extra("a .keras model", "train"), greetings_silenced():
-        import keras
+def _of_others(path: Path | None, data: Dataset, images: Images) -> Outputs:
+    """Probabilities of a file that has no card, calibrated if it is: float32 [N, K].
 
-        from digitreader.training.export import logits_of
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}; expected a .keras file")
-    try:
-        network = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever the file made it stumble over
-        raise ModelError(f"{path} is not a readable .keras model: {error}") from error
-    shapes = network.input_shape, network.output_shape
-    known = [((None, 28, 28, 1), (None, classes + more)) for more in (0, 1)]
-    if shapes not in known:
+    It may give logits, and it may have a class more, for what is none of them.
+    """
+    assert path is not None  # what ships has a card
+    outputs = RUNTIMES[path.suffix.removeprefix(".")](path)(images)
+    classes = len(data.labels)
+    if outputs.shape[1] not in (classes, classes + 1):
         raise ModelError(
-            f"{path} takes and gives {shapes}; expected (None, 28, 28, 1) and (None, {classes})"
+            f"{path} tells {outputs.shape[1]} classes apart; {data.name} holds {classes}"
         )
-    outputs = logits_of(network, images)
-    last = network.layers[-1]
-    already = getattr(getattr(last, "activation", None), "__name__", "") == "softmax"
-    return (outputs if already else softmax(outputs))[:, :classes]
+    return (outputs if are_probabilities(outputs) else softmax(outputs))[:, :classes]
+
+
+MODEL_FORMS: dict[str, Callable[[Path | None, Dataset, Images], Outputs]] = {
+    ".onnx": _of_ours,
+    ".keras": _of_others,
+    ".h5": _of_others,
+    ".tflite": _of_others,
+}
+MODEL_SUFFIXES = ", ".join(MODEL_FORMS)

@@ -1,0 +1,208 @@
+"""Model files, each read by its own runtime, as its users would; in a process of its own, too.
+
+    classify = RUNTIMES["tflite"](Path("digits.tflite"))
+    outputs = classify(images)                  # uint8 [N, 28, 28], ink bright → float32 [N, K]
+    outputs, milliseconds = read_afresh("tflite", Path("digits.tflite"), images)
+
+Keras's files, SavedModel, LiteRT and OpenVINO are fed float32 [N, 28, 28, 1] in 0–1, ONNX uint8
+[N, 28, 28]. No command reads a pickle: `read_afresh` does, of one that was just written.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitreader.errors import ModelError, needs_extra
+from digitreader.training.backend import greetings_silenced
+from digitreader.training.datasets import scaled
+
+BATCH = 250  # images a call, whichever runtime it is
+TIMED = 5  # runs at most, or as many as a second holds; the fastest counts
+
+Images = NDArray[np.uint8]
+Outputs = NDArray[np.float32]
+Classify = Callable[[Images], Outputs]
+
+
+def are_probabilities(outputs: Outputs) -> bool:
+    """Whether outputs, [N, K], are probabilities: none below 0, no row's sum above 1.
+
+    A row may lack what is none of the classes. Anything else is taken for logits.
+    """
+    return bool(outputs.min() >= 0 and outputs.sum(axis=1).max() <= 1 + 1e-4)
+
+
+def read_afresh(name: str, path: Path, images: Images) -> tuple[Outputs, float]:
+    """Read a file in a new process; return its outputs, and milliseconds for those images.
+
+    Raises:
+        ModelError: the runtime cannot read or run it.
+    """
+    with TemporaryDirectory() as folder:
+        given, got = Path(folder) / "images.npy", Path(folder) / "outputs.npz"
+        np.save(given, images)
+        command = [sys.executable, "-m", __name__, name, str(path), str(given), str(got)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+            raise ModelError(f"it cannot be read back: {said}")
+        with np.load(got) as result:
+            return result["outputs"], float(result["milliseconds"])
+
+
+def main() -> None:
+    """Read FORMAT FILE, run it on IMAGES.npy, and write OUTPUTS.npz."""
+    name, path, given, got = sys.argv[1:]
+    images = np.load(given)
+    try:
+        classify = RUNTIMES[name](Path(path))
+        outputs = classify(images)  # the first run may compile
+    except Exception as error:  # each runtime raises its own family
+        sys.exit(f"{type(error).__name__}: {error}".splitlines()[0])
+    seconds: list[float] = []
+    while len(seconds) < TIMED and sum(seconds) < 1:
+        started = time.perf_counter()
+        classify(images)
+        seconds.append(time.perf_counter() - started)
+    np.savez(got, outputs=outputs, milliseconds=1000 * min(seconds))
+
+
+def load_network(path: Path) -> Any:
+    """Load a Keras network that takes 28×28 images from a .keras or .h5 file, also of Keras 2.
+
+    Raises:
+        ModelError: there is no such file, or it does not hold such a network.
+    """
+    with needs_extra(f"a {path.suffix} model", "train"), greetings_silenced():
+        import keras
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}; expected a {path.suffix} file")
+    try:
+        with warnings.catch_warnings():
+            # The first layer in a file of Keras 2 says what comes in; Keras 3 advises against it.
+            warnings.filterwarnings("ignore", "Do not pass an `input_shape`", UserWarning)
+            network = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever the file made it stumble over
+        raise ModelError(f"{path} is not a readable {path.suffix} model: {error}") from error
+    if network.input_shape != (None, 28, 28, 1) or len(network.output_shape) != 2:
+        raise ModelError(
+            f"{path} takes {network.input_shape} and gives {network.output_shape}; "
+            "expected (None, 28, 28, 1) and (None, classes)"
+        )
+    return network
+
+
+def _keras(path: Path) -> Classify:
+    return _predicting(load_network(path))
+
+
+def _json(path: Path) -> Classify:
+    """The network from .json, its weights from the .weights.h5 beside it."""
+    import keras
+
+    network = keras.models.model_from_json(path.read_text(encoding="utf-8"))
+    network.load_weights(path.with_suffix(".weights.h5"))
+    return _predicting(network)
+
+
+def _pickle(path: Path) -> Classify:
+    return _predicting(pickle.loads(path.read_bytes()))
+
+
+def _predicting(network: Any) -> Classify:
+    def classify(images: Images) -> Outputs:
+        return np.asarray(network.predict(scaled(images), batch_size=BATCH, verbose=0), np.float32)
+
+    return classify
+
+
+def _saved_model(path: Path) -> Classify:
+    import tensorflow
+
+    loaded = tensorflow.saved_model.load(str(path))
+    return _in_batches(lambda images: loaded.serve(tensorflow.constant(scaled(images))).numpy())
+
+
+def _litert(path: Path) -> Classify:
+    with needs_extra("a .tflite model", "export"):
+        from ai_edge_litert.interpreter import Interpreter
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}; expected a .tflite file")
+    try:
+        interpreter = Interpreter(str(path))
+    except ValueError as error:
+        raise ModelError(f"{path} is not a readable .tflite model: {error}") from error
+    given, got = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    if list(given["shape"][1:]) != [28, 28, 1]:
+        raise ModelError(f"{path} takes {list(given['shape'])}; expected [N, 28, 28, 1]")
+
+    def run(images: Images) -> Outputs:
+        interpreter.resize_tensor_input(given["index"], (len(images), 28, 28, 1))
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(given["index"], scaled(images))
+        interpreter.invoke()
+        outputs: Outputs = interpreter.get_tensor(got["index"])
+        return outputs
+
+    return _in_batches(run)
+
+
+def _onnx(path: Path) -> Classify:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return _in_batches(lambda images: session.run(["probabilities"], {"glyphs": images})[0])
+
+
+def _openvino(path: Path) -> Classify:
+    # A processor that has bfloat16 would compute in it: probabilities 0.02 apart.
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = import_openvino().Core().compile_model(path, "CPU", exact)
+    return _in_batches(lambda images: model(scaled(images))[0])
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without the module by which it sends statistics home when it is imported.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # is as absent
+    with needs_extra("OpenVINO", "export"):
+        import openvino
+    return openvino
+
+
+def _in_batches(run: Classify) -> Classify:
+    def classify(images: Images) -> Outputs:
+        starts = range(0, len(images), BATCH)
+        return np.concatenate([run(images[start : start + BATCH]) for start in starts])
+
+    return classify
+
+
+RUNTIMES: dict[str, Callable[[Path], Classify]] = {
+    "keras": _keras,
+    "h5": _keras,
+    "json": _json,
+    "pkl": _pickle,
+    "savedmodel": _saved_model,
+    "tflite": _litert,
+    "onnx": _onnx,
+    "onnx-int8": _onnx,
+    "openvino": _openvino,
+}
+
+if __name__ == "__main__":
+    main()
