@@ -53,7 +53,7 @@ def correlations(ours: Any, theirs: Any) -> NDArray[np.float64]:
     return np.array([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs])
 
 
-@pytest.mark.parametrize("name", ["compact", "residual", "resnet-20"])
+@pytest.mark.parametrize("name", ["compact", "residual"])
 def test_evidence_is_what_gradients_say(name: str, optdigits: Any, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     network = networks.build(name, 11)
@@ -71,15 +71,26 @@ def test_a_trained_network_s_evidence_is_what_gradients_say(trained: Path, optdi
 
 
 def test_under_average_pooling_maps_sum_to_the_logits(optdigits: Any, tmp_path: Path) -> None:
-    network = networks.build("resnet-20", 10)
-    bias = np.linspace(-2, 2, 10).astype(np.float32)
-    network.layers[-1].set_weights([network.layers[-1].get_weights()[0], bias])
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    x = start = keras.Input((28, 28, 1))
+    for layer in (
+        layers.Conv2D(8, 5, strides=3, activation="relu"),
+        layers.GlobalAveragePooling2D(),
+        layers.Dropout(0.5),
+        layers.Dense(10, bias_initializer="random_normal"),
+    ):
+        x = layer(x)
+    network = keras.Model(start, x)
     classifier = written(network, tmp_path)
     images = optdigits[0][:300]  # more than a batch
     maps = classifier.maps(images)
-    assert maps.shape == (300, 7, 7, 10)
-    np.testing.assert_allclose(maps.mean((1, 2)) + bias, classifier.logits(images), atol=1e-4)
-    assert classifier.maps(images[:0]).shape == (0, 7, 7, 10)
+    assert maps.shape == (300, 8, 8, 10)
+    bias = network.layers[-1].get_weights()[1]
+    np.testing.assert_allclose(maps.mean((1, 2)) + bias, classifier.logits(images), atol=1e-5)
+    assert classifier.maps(images[:0]).shape == (0, 8, 8, 10)
+    ours = evidence(classifier, images, optdigits[1][:300, None])[:, 0]
+    assert correlations(ours, grad_cam(network, images, optdigits[1][:300])).min() > 0.99
 
 
 def test_a_network_of_others_has_the_mean_of_their_maps(optdigits: Any, tmp_path: Path) -> None:

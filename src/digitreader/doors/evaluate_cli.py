@@ -10,6 +10,7 @@ import click
 
 from digitreader.doors.data_cli import DATA_DIR
 from digitreader.errors import UsageError, needs_extra
+from digitreader.training.evaluate import MODEL_SUFFIXES, predict
 
 if TYPE_CHECKING:
     from digitreader.training.metrics import Scores
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="An .onnx or .keras file; the default comes with the package.",
+    help=f"A file of one of the forms {MODEL_SUFFIXES}; the default comes with the package.",
 )
 @click.option(
     "--dataset",
@@ -55,7 +56,6 @@ def evaluate(
     digitreader evaluate --model runs/mnist-default-0/model.onnx --report report/
     """
     from digitreader.outputs import write_json_file
-    from digitreader.training.evaluate import predict
 
     if output and output.suffix != ".json":
         raise UsageError(f"{output}: the numbers are written as JSON; name a .json file")
