@@ -189,6 +189,16 @@ def test_every_format_has_a_runtime_and_a_name_in_every_preset() -> None:
     assert all(set(names) == set(formats.FORMATS) for names in formats.PRESETS.values())
 
 
+def test_every_format_and_its_files_are_documented() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "model-files.md").read_text(encoding="utf-8")
+    rows = {row.split("`")[1]: row for row in page.splitlines() if row.startswith("| `")}
+    assert list(rows) == list(formats.FORMATS)
+    for name, form in formats.FORMATS.items():
+        for stem in ("NAME", formats.PRESETS["kaggle"][name]):
+            assert all(stem + suffix in rows[name] for suffix in form.suffixes)
+        assert f"{form.agreement:.0%}".replace("100%", "all") in rows[name]
+
+
 # --- files of Keras 2 -------------------------------------------------------------------------
 
 
@@ -270,6 +280,10 @@ def test_an_export_does_not_take_its_model_s_place(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="choose another folder"):
         list(model_files.export(original, ["h5"], KERAS_2.parent))
     assert KERAS_2.read_bytes() == before
+    run = replace(original, path=tmp_path / "best")  # and best.keras is what it is exported from
+    run.path.mkdir()
+    with pytest.raises(UsageError, match=r"best\.keras"):
+        list(model_files.export(run, ["keras"], run.path))
 
 
 def test_what_cannot_be_exported_says_so(tmp_path: Path) -> None:

@@ -224,12 +224,12 @@ FORMATS: dict[str, Format] = {
     "savedmodel": Format(
         partial(_export, kind="tf_saved_model"), ("_saved_model",), "a folder, for TensorFlow"
     ),
-    "tflite": Format(partial(_export, kind="litert"), (".tflite",), "LiteRT, for telephones"),
+    "tflite": Format(partial(_export, kind="litert"), (".tflite",), "LiteRT, for small devices"),
     "onnx": Format(_write_onnx, (".onnx",), "ONNX Runtime, and digitreader read --model"),
     "onnx-int8": Format(
         _write_int8,
         ("-int8.onnx",),
-        "ONNX with 8 bits a weight: smaller, and 99% of labels stay",
+        "ONNX that computes with 8 bits; 99% of labels must stay",
         tolerance=1.0,
         agreement=0.99,
     ),

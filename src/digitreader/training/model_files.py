@@ -17,7 +17,8 @@ from digitreader.errors import DigitReaderError, ModelError, UsageError
 from digitreader.training import networks
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.catalogue import DATASETS, DIGITS
-from digitreader.training.datasets import load, locate, scaled
+from digitreader.training.datasets import load, locate
+from digitreader.training.export import logits_of
 from digitreader.training.finish import PARITY_IMAGES, UNSURE_BELOW
 from digitreader.training.formats import FORMATS, PRESETS, Finished, Format, finished
 from digitreader.training.runtimes import are_probabilities, load_network, read_afresh
@@ -91,7 +92,7 @@ def _of_file(path: Path, data_dir: Path | None) -> Original:
             "or the folder of a run, which knows its labels"
         )
     dataset, images, examples = _images("mnist", data_dir)
-    outputs = np.asarray(network.predict(scaled(images), batch_size=250, verbose=0), np.float32)
+    outputs = logits_of(network, images)  # or probabilities
     has_softmax = are_probabilities(outputs)
     card = ModelCard(path.stem, DIGITS, temperature=1.0, unsure_below=UNSURE_BELOW)
     model = finished(network, card, examples, has_softmax=has_softmax)
@@ -120,11 +121,11 @@ def export(
         UsageError: a file would take the original's place.
     """
     paths = {name: _paths(original, name, folder, preset) for name in names}
-    taken = [
-        path for of in paths.values() for path in of if path.resolve() == original.path.resolve()
-    ]
-    if taken:
-        raise UsageError(f"{taken[0]} would be replaced by its own export: choose another folder")
+    ours = [original.path, original.path / "best.keras", original.path / "model.onnx"]
+    kept = {path.resolve() for path in ours}
+    for path in (path for files in paths.values() for path in files):
+        if path.resolve() in kept:
+            raise UsageError(f"{path} would be replaced by its own export: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     for name, files in paths.items():
         try:
