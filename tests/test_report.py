@@ -128,6 +128,8 @@ def test_names_are_escaped_and_only_so_many_errors_are_shown(tmp_path: Path) -> 
 
 
 def test_a_model_without_errors_has_none_to_show(tmp_path: Path) -> None:
+    write_report(told_of(("a", "b"), 40, 1), Path("x.h5"), "set", tmp_path)
+    assert (tmp_path / "errors.png").exists()
     page = Page(write_report(told_of(("a", "b"), 40, 0), Path("x.h5"), "set", tmp_path))
     assert page.figures == 0
     assert "0 of 40 images" in page.text

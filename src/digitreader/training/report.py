@@ -47,6 +47,8 @@ def write_report(told: Predictions, model: Path | None, dataset: str, folder: Pa
     `model` is the file that was asked; None is the model that ships.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for name in ("augmented", "errors"):
+        (folder / f"{name}.png").unlink(missing_ok=True)  # of a report before, and not of every one
     scores, subject = told.scores, _subject(model)
     rows = selective(told.probabilities, told.split.targets)
     write_json_file(scores.as_dict() | {"selective": rows}, folder / "scores.json")
@@ -96,22 +98,26 @@ def _subject(model: Path | None) -> _Subject:
         why = "only an .onnx model tells"
         return _Subject(model.name, {"file": model}, curves=curves, unexplained=why)
     classifier = Classifier.open(model)
-    card, why = classifier.card, ""
-    try:
-        classifier.maps(np.empty((0, SIDE, SIDE), np.uint8))
-    except ModelError as error:
-        why = str(error)
+    card, why = classifier.card, _unexplained(classifier)
     recipe = card.trained.get("recipe", {})
     facts = {
         "file": model or "the model that ships",
         "temperature": f"{card.temperature:.3f}",
         "unsure below": percent(card.unsure_below),
-        **{knob: value for knob, value in card.trained.items() if not isinstance(value, dict)},
+        **{name: value for name, value in card.trained.items() if not isinstance(value, dict)},
         "recipe": ", ".join(f"{knob} {value}" for knob, value in recipe.items() if value),
     }
-    augment = recipe.get("augment")
     explainer = None if why else classifier
-    return _Subject(card.name, facts, augment, curves, explainer, why)
+    return _Subject(card.name, facts, recipe.get("augment"), curves, explainer, why)
+
+
+def _unexplained(classifier: Classifier) -> str:
+    """Say why a model has no activation maps; nothing where it has them."""
+    try:
+        classifier.maps(np.empty((0, SIDE, SIDE), np.uint8))
+    except ModelError as error:
+        return str(error)
+    return ""
 
 
 def _facts(facts: Mapping[str, object]) -> str:
