@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ def greetings_silenced() -> Iterator[None]:
     Errors of the import still come as exceptions.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what it says later, warnings and up
+    # Several networks in a process, each compiled, are no mistake, which it warns of.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nothing:  # noqa: PTH123 (the null device is no path)
