@@ -54,7 +54,7 @@ def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
     """Write a float32 network as ONNX: glyphs, uint8 [N, 28, 28], in; logits, [N, K], out.
 
     A network that ends in global pooling gives `maps` besides, [N, h, w, K]. ONNX Runtime computes
-    them whether they are asked for or not; that takes less time than can be measured.
+    them whether they are asked for or not, in 1–2% of the time (2–3 µs of one glyph's 130–770).
     The card travels as the file's metadata. The file appears under its name only when whole.
     """
     glyphs = keras.Input((28, 28), dtype="uint8", name="glyphs")
