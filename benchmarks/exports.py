@@ -8,6 +8,7 @@ are for 1,000 images in batches of 250, the fastest of five runs or of those a s
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,9 +34,12 @@ def measured(run: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    results = [measured(Path(run)) for run in sys.argv[1:]]
     packages = ("keras", "tensorflow-cpu", "onnxruntime", "ai-edge-litert", "openvino")
-    write_json_file({"machine": describe(*packages), "runs": results}, RESULTS)
+    busy = {
+        "load_before": f"{os.getloadavg()[0]:.1f}"
+    }  # above the number of cores, times mean little
+    results = [measured(Path(run)) for run in sys.argv[1:]]
+    write_json_file({"machine": describe(*packages) | busy, "runs": results}, RESULTS)
     for result in results:
         print(result["model"], result["errors_of_10000"])
         for row in result["formats"]:
