@@ -4,8 +4,8 @@
 
 The letters of a tablet's 55 writers, and photographed ones of others. Every fourth writer is a
 test writer, whose letters are read once, at the end of a run. The rest are trained on: their
-pictures, their strokes drawn again with other pens, and the photographs. What to train on, and
-how long, was chosen with the writers before the test's held out (`validation`).
+pictures, their strokes drawn again with other pens, and the photographs. What is tried is tried
+with a quarter of the writers, none of the test's, held out (`validation`).
 
 The pictures of each part are written to an .npz file in the runs' folder, from which
 `digitreader train --dataset npz:FILE` trains too. A stopped benchmark goes on.
