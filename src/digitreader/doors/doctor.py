@@ -18,6 +18,8 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "parquet": ("pyarrow",),
     "pdf": ("pypdfium2",),
+    "tune": ("optuna",),
+    "export": ("ai_edge_litert", "openvino"),
 }
 CORE = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "click", "rich")
 
