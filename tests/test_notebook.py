@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,5 +47,5 @@ def test_what_is_committed_was_run_in_order_and_is_small_and_tells_no_place() ->
     assert not [place for place in ("/home/", "/work/", "/tmp/", "/root/") if place in said]
 
 
-def _outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+def _outputs(notebook: Any) -> list[Any]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
