@@ -23,10 +23,10 @@ from digitreader.training.epochs import Reporter
 from digitreader.training.finish import Images, Learnt, Run, finish
 from digitreader.training.own import OWN_KINDS
 from digitreader.training.recipes import Recipe
-from digitreader.training.train import NO_CLASS, after_epochs, check_folder, fit, images_of
+from digitreader.training.train import after_epochs, check_folder, fit, images_of
 
 FOLDS = 3  # parts of the new images, of which each is read by a network that learnt the others
-SAME = ("network", "augment", "flagged_ones", "shifts", "fold")  # knobs of the network's own recipe
+SAME = ("network", "augment", "harmed", "flagged_ones", "shifts", "fold")  # as in its own recipe
 NO_DOWNLOAD = "optdigits"  # replayed where what the network was trained on is not to be had
 
 
@@ -138,12 +138,11 @@ def _network(path: Path, images: Images) -> keras.Model:
     except Exception as error:  # Keras raises whatever the file made it stumble over
         raise ModelError(f"{path} is not a readable .keras model: {error}") from error
     expected = (None, *networks.INPUT_SHAPE), (None, len(images.labels))
-    found = network.input_shape, network.output_shape
-    if found != expected or network.layers[-1].name != "logits":
+    found, head = (network.input_shape, network.output_shape), network.layers[-1].name
+    if found != expected or head != "logits":
         raise ModelError(
-            f"{path} takes and gives {found}, from a layer {network.layers[-1].name!r}; expected "
-            f"{expected}, from 'logits', for {images.dataset.name} "
-            f"{'and' if NO_CLASS in images.labels else 'without'} outliers"
+            f"{path} takes and gives {found}, from {head!r}; expected {expected}, "
+            f"from 'logits', to go on with {images.dataset.name} (outliers are a class more)"
         )
     return network
 

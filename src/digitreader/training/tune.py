@@ -237,9 +237,13 @@ def _accuracy(  # noqa: PLR0913, PLR0917 (what a trial follows from)
                 raise TrialPruned
 
     keras.utils.clear_session()  # or the graphs of all trials stay in memory
-    run = train(chosen, _folder(out, trial), data_dir=data_dir, report=epoch, test=False)
-    if run.interrupted:
-        raise StoppedError("stopped before the end of a trial")
+    try:
+        run = train(chosen, _folder(out, trial), data_dir=data_dir, report=epoch, test=False)
+        if run.interrupted:
+            raise StoppedError("stopped before the end of a trial")
+    except (KeyboardInterrupt, StoppedError):
+        trial.study.enqueue_trial(trial.params)  # for whoever goes on
+        raise
     assert run.validation is not None  # every recipe here holds images out
     trial.set_user_attr("loss", run.validation.loss)
     return run.validation.accuracy
