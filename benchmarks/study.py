@@ -70,7 +70,7 @@ def main() -> None:
         rows.append(row)
         told = {"command": COMMAND, "machine": describe()}
         write_json_file({**told, "runs": rows, "table": table(rows)}, RESULT)
-        print(f"{row['variant']}, fold {row['fold']}: {row['errors']} errors of {row['n']}, "
+        print(f"{row['name']}, fold {row['fold']}: {row['errors']} errors of {row['n']}, "
               f"loss {row['calibrated']:.4f}, {row['seconds']:.0f} s", flush=True)  # fmt: skip
     for name, row in table(rows).items():
         print(f"{name:28} {row['errors']:6.1f} errors, bent {row['bent_errors']:.0f}, "
