@@ -143,7 +143,7 @@ STARTED_BOUNDS: Bounds = (  # of a run that starts from a trained network
     (("precision",), lambda v: v != "bfloat16", "float32 where a run starts from a network"),
 )
 CHOICES = {
-    "optimizer": ("adamw", "adam"),
+    "optimizer": ("adamw", "adam", "muon"),
     "schedule": ("cosine", "constant"),
     "precision": ("auto", "bfloat16", "float32"),
 }

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -26,6 +25,7 @@ from digitreader.training.batches import Batches, fed, steps_of, varied_images
 from digitreader.training.datasets import Dataset, Split, hold_out, load
 from digitreader.training.epochs import EpochLog, Reporter, Row, mean_history, restored, save
 from digitreader.training.finish import Images, Run, finish
+from digitreader.training.optimizers import optimizer
 from digitreader.training.recipes import Recipe
 from digitreader.training.synthetic.cut import cut_glyphs
 from digitreader.training.synthetic.outliers import outliers
@@ -231,25 +231,9 @@ def _made_up(kept: Split, classes: int, recipe: Recipe, fonts: Path | None) -> S
 def compile_network(network: keras.Model, recipe: Recipe, steps: int) -> None:
     """Give a network the recipe's loss and optimiser; `steps` are those of an epoch."""
     network.compile(
-        _optimizer(recipe, steps),
+        optimizer(recipe, steps),
         keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing
         ),
         metrics=["accuracy"],
     )
-
-
-def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    total = steps * recipe.epochs
-    warm = round(recipe.warm_up * total)
-    rate: Any = recipe.learning_rate
-    if recipe.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warm else rate, max(1, total - warm), warmup_target=rate, warmup_steps=warm
-        )
-    average: dict[str, Any] = {}
-    if recipe.averaged:
-        average = {"use_ema": True, "ema_momentum": recipe.averaged}
-    if recipe.optimizer == "adam":
-        return keras.optimizers.Adam(rate, **average)
-    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay, **average)
