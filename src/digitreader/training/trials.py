@@ -70,16 +70,17 @@ def _draw_history(trials: list[FrozenTrial], path: Path) -> None:
         if state is TrialState.COMPLETE:
             least = np.minimum.accumulate(wrong)
             axes.step(numbers, least, where="post", color=ORANGE, label=f"best {least[-1]:.2f}%")
-    axes.set(xlabel="Trial", ylabel="Held-out images read wrong, %", ylim=(0, None))
-    axes.set_yscale("symlog", linthresh=0.1)  # logarithmic, but a small set may have no errors
+    axes.set(xlabel="Trial", ylabel="Held-out images read wrong, %", yscale="log")
     axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(ScalarFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     _finish(figure, axes, path)
 
 
 def _wrong(trials: list[FrozenTrial]) -> tuple[list[int], list[float]]:
-    return [t.number for t in trials], [100 * (1 - (t.value or 0)) for t in trials]
+    least = 0.01  # percent: a logarithmic axis has no place for none
+    return [t.number for t in trials], [max(least, 100 * (1 - (t.value or 0))) for t in trials]
 
 
 def _draw_importances(study: Study, path: Path) -> None:
