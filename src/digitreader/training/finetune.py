@@ -23,6 +23,7 @@ from digitreader.training.epochs import Reporter
 from digitreader.training.finish import Images, Learnt, Run, finish
 from digitreader.training.own import OWN_KINDS
 from digitreader.training.recipes import Recipe
+from digitreader.training.runtimes import load_network
 from digitreader.training.train import after_epochs, check_folder, fit, images_of
 
 FOLDS = 3  # parts of the new images, of which each is read by a network that learnt the others
@@ -133,16 +134,12 @@ def _card(network: Path) -> ModelCard | None:
 
 def _network(path: Path, images: Images) -> keras.Model:
     """Load a network, and see that it is one of ours and tells these classes apart."""
-    try:
-        network = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever the file made it stumble over
-        raise ModelError(f"{path} is not a readable .keras model: {error}") from error
-    expected = (None, *networks.INPUT_SHAPE), (None, len(images.labels))
-    found, head = (network.input_shape, network.output_shape), network.layers[-1].name
-    if found != expected or head != "logits":
+    network = load_network(path)
+    classes, head = len(images.labels), network.layers[-1].name
+    if network.output_shape != (None, classes) or head != "logits":
         raise ModelError(
-            f"{path} takes and gives {found}, from {head!r}; expected {expected}, "
-            f"from 'logits', to go on with {images.dataset.name} (outliers are a class more)"
+            f"{path} gives {network.output_shape} from {head!r}; expected (None, {classes}) from "
+            f"'logits', to go on with {images.dataset.name} (outliers are a class more)"
         )
     return network
 
