@@ -13,7 +13,7 @@ demo: $(VENV)/.core
 	@echo "The same pictures with boxes drawn in: demo-out/"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -67,12 +67,12 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     if bool(recipe.views) != bool(teacher):
         raise UsageError("a recipe with views needs a --teacher, and no other takes one")
     check_folder(out, recipe, resume)
+    networks.build(recipe.network, classes=1)  # what is misspelt is said before a download,
+    warps.named(recipe.augment)  # and before there is a folder
     dataset = load(recipe.dataset, data_dir)
     if not test:
         dataset = replace(dataset, test=None)
     images = images_of(dataset, recipe, fonts)
-    networks.build(recipe.network, len(images.labels))  # what is misspelt is said before
-    warps.named(recipe.augment)  # there is a folder
     out.mkdir(parents=True, exist_ok=True)
     write_json_file(recipe.as_dict(), out / "recipe.json")
     learn = partial(fit, images, teacher=teacher, tensorboard=tensorboard)
