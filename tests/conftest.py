@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ EXAMPLES = ROOT / "examples"
 
 # TensorFlow greets on stderr and takes all memory it sees; tests want neither.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts `make test &` like that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("digitreader", deadline=None)  # a busy machine is no failure
 settings.load_profile("digitreader")

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -174,10 +173,7 @@ def test_ctrl_c_keeps_what_was_read(tmp_path: Path) -> None:
         sys.executable, "-m", "digitreader", "read", str(EXAMPLES / "felt_pen.png"), "-",
         "-o", str(tmp_path / "out.jsonl"),
     ]  # fmt: skip
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # if all runs in the background
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard  # noqa: PLW1509
-    )  # fmt: skip
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     part = tmp_path / "out.jsonl.part"
     while not (part.exists() and part.stat().st_size):
         assert process.poll() is None
