@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from digitreader.doors.tables import print_table
 from digitreader.errors import UsageError, needs_extra
 from digitreader.training.warps import WARPS
 
@@ -26,7 +26,6 @@ def data() -> None:
 @DATA_DIR
 def list_(data_dir: Path | None) -> None:
     """Show every dataset by name, and whether it is on this machine."""
-    from rich.console import Console
     from rich.table import Table
 
     from digitreader.training.catalogue import DATASETS
@@ -42,8 +41,7 @@ def list_(data_dir: Path | None) -> None:
         home = known.home.removeprefix("https://")
         found = locate(name, data_dir) or "not here"
         table.add_row(name, str(len(known.labels)), sizes, known.licence, home, found)
-    # A pipe has no width: there, a row is one line however long it gets.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    print_table(table)
     click.echo("Your own data:")
     for prefix, kind in OWN_KINDS.items():
         click.echo(f"  {prefix}:PATH".ljust(16) + kind.what)

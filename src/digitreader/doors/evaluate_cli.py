@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from digitreader.doors.data_cli import DATA_DIR
+from digitreader.doors.tables import print_table
 from digitreader.errors import UsageError, needs_extra
 from digitreader.training.evaluate import MODEL_SUFFIXES, predict
 
@@ -73,7 +73,6 @@ def evaluate(
 
 def _print_classes(scores: Scores) -> None:
     """Print precision, recall and F1 of each class, and the confusion matrix."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("", "precision", "recall", "F1", "n", *scores.labels, box=None)
@@ -84,4 +83,4 @@ def _print_classes(scores: Scores) -> None:
         counts = (str(count) if count else "·" for count in scores.confusion[i])
         table.add_row(row["label"], *shares, str(row["n"]), *counts)
     click.echo("Each class, and as what its images were read (a row is what they are):")
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    print_table(table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from digitreader.doors.data_cli import DATA_DIR
+from digitreader.doors.tables import print_table
 from digitreader.errors import ExitCode, needs_extra
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.formats import FORMATS, PRESETS
@@ -86,7 +86,6 @@ def export(
 
 
 def _print_table(written: Sequence[Export]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("format", "file", box=None, pad_edge=False)
@@ -101,5 +100,4 @@ def _print_table(written: Sequence[Export]) -> None:
             f"{100 * each.agreement:.2f}%",
             f"{each.milliseconds:,.0f}",
         )
-    # A pipe has no width: there, a row is one line however long it gets.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    print_table(table)

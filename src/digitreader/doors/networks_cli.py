@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
+
+from digitreader.doors.tables import print_table
 
 
 @click.command()
@@ -18,7 +18,6 @@ def networks() -> None:
     \b
     digitreader train --network my_networks:wide
     """
-    from rich.console import Console
     from rich.table import Table
 
     from digitreader.training.networks import NETWORKS, measured
@@ -40,7 +39,6 @@ def networks() -> None:
                 f"{row['seconds_mean']:.0f}",
             )
         table.add_row(name, *cells, network.about)
-    # A pipe has no width: there, a row is one line however long it gets.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    print_table(table)
     machine = told["machine"]
     click.echo(f"Measured on: {machine['processor']}, {machine['cores']} cores.")
