@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,11 @@ READINGS = [
     Reading("empty.png", 2, "empty", (), (), "m"),
     Reading.failed("bad.png", 1, "m", 'bad.png: "broken"'),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("label", "value"), [("7", 7), ("12", None), ("", None), (None, None)])
+def test_only_a_digit_has_a_value(label: str | None, value: int | None) -> None:
+    assert replace(digit(1, 0.9), label=label).digit == value
 
 
 def written(form: str, readings: list[Reading]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -163,17 +164,34 @@ def _parquet_row(reading: Reading) -> dict[str, Any]:
 
 
 @contextmanager
-def whole(path: Path, ending: str = ".part") -> Iterator[Path]:
-    """Give a draft to write to, which gets the file's name when it is whole."""
-    draft = path.with_name(path.name + ending)
+def whole(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """Give a draft to write to, which gets the file's name when it is whole.
+
+    Where a file is shared, several processes may be writing it, each to a draft of its own.
+    """
+    own = f".{os.getpid()}" if shared else ""
+    draft = path.with_name(f"{path.name}{own}.part")
     yield draft
     draft.replace(path)
 
 
-def write_json_file(value: object, path: Path) -> None:
-    """Write a value as JSON; the file appears under its name only when it is whole."""
-    with whole(path) as draft:
+def write_json_file(value: object, path: Path, *, shared: bool = False) -> None:
+    """Write a value as JSON; the file appears under its name only when it is `whole`."""
+    with whole(path, shared=shared) as draft:
         draft.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def write_csv_file(
+    rows: Sequence[Mapping[str, object]], path: Path, *, shared: bool = False
+) -> None:
+    """Write rows, one or more, as CSV under the names of the first; `whole` as JSON is."""
+    with (
+        whole(path, shared=shared) as draft,
+        draft.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 FORMATS: dict[str, Format] = {

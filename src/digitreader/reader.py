@@ -22,7 +22,7 @@ from digitreader.main_digit import main_digit
 from digitreader.marks import marks_of
 from digitreader.pieces import SMALL, box_of, shared_part
 from digitreader.pixel_csv import ink_bright, rows_of
-from digitreader.reading import Box, Digit, DigitStatus, Reading, ReadingStatus
+from digitreader.reading import DIGIT_LABELS, Box, Digit, DigitStatus, Reading, ReadingStatus
 from digitreader.sources import Page, Source, is_table, name_of, open_pages
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Reader:
 
     @property
     def _reads_digits(self) -> bool:
-        return self.labels == tuple("0123456789")
+        return self.labels == DIGIT_LABELS
 
     def _marks(self, page: Inked, layout: Layout) -> list[_Mark]:
         """Return what is to be read: the main character, or all of the page's."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DigitStatus = Literal["ok", "unsure", "not_a_digit"]
+DIGIT_LABELS = tuple("0123456789")
 ReadingStatus = Literal["ok", "unsure", "not_a_digit", "empty", "error"]
 
 
@@ -50,7 +51,7 @@ class Digit:
     @property
     def digit(self) -> int | None:
         """The value 0–9, or None where it is not a digit."""
-        return int(self.label) if self.label and self.label in "0123456789" else None
+        return int(self.label) if self.label in DIGIT_LABELS else None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as in the JSON output."""

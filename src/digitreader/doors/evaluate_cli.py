@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "--dataset",
     default="mnist",
     show_default=True,
-    help="A name from `digitreader data list`, or folder:, csv:, parquet:, npz:PATH.",
+    help="A name, or one's own: what `digitreader data list` shows.",
 )
 @click.option(
     "-o",

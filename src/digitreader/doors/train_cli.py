@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from digitreader.doors.bars import progress_bar
 from digitreader.doors.data_cli import DATA_DIR
 from digitreader.errors import ExitCode, UsageError, needs_extra
 from digitreader.training.backend import greetings_silenced
@@ -40,7 +41,7 @@ def _pairs(
 
 RECIPE_HELP = f"{', '.join(RECIPES)}, or a .json file of knobs, as a run's recipe.json."
 DATASET = click.option(
-    "--dataset", help="A name from `digitreader data list`, or folder:, csv:, parquet:, npz:PATH."
+    "--dataset", help="A name, or one's own: what `digitreader data list` shows."
 )
 SETTINGS = click.option(
     "--set",
@@ -201,20 +202,15 @@ def train_finder(
 @contextmanager
 def _finder_progress(steps: int) -> Iterator[Callable[[int, float], None]]:
     """Show a bar with loss and time left on a terminal; a line every thousand steps anywhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with progress_bar(TimeRemainingColumn()) as bar:
         task = bar.add_task("preparing", total=steps)
 
         def report(step: int, loss: float) -> None:
             bar.update(task, completed=step, description=f"step {step}/{steps}  loss {loss:.4f}")
             if step % 1000 == 0 or step == steps:
-                console.print(f"step {step}/{steps}: loss {loss:.4f}", highlight=False)
+                bar.console.print(f"step {step}/{steps}: loss {loss:.4f}", highlight=False)
 
         yield report
 
@@ -222,19 +218,9 @@ def _finder_progress(steps: int) -> Iterator[Callable[[int, float], None]]:
 @contextmanager
 def _training_progress(epochs: int) -> Iterator[Reporter]:
     """Show a bar with loss, accuracy and time left on a terminal; a line an epoch anywhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:.0f}%"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
+    with progress_bar(TaskProgressColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("preparing", total=None)
 
         def report(done: float, logs: Row) -> None:
@@ -247,7 +233,7 @@ def _training_progress(epochs: int) -> Iterator[Reporter]:
                 f"accuracy {100 * logs['accuracy']:.2f}%",
             )
             if "val_accuracy" in logs:
-                console.print(
+                bar.console.print(
                     f"epoch {done:.0f}/{epochs}: loss {logs['loss']:.4f}, "
                     f"accuracy {100 * logs['accuracy']:.2f}%, "
                     f"held out {100 * logs['val_accuracy']:.2f}%, {logs['seconds']:.0f} s",

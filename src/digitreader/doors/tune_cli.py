@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from digitreader.doors.bars import progress_bar
 from digitreader.doors.data_cli import DATA_DIR
 from digitreader.doors.train_cli import DATASET, RECIPE_HELP, SETTINGS
 from digitreader.errors import ExitCode, needs_extra
@@ -109,14 +110,9 @@ def _told(trial: FrozenTrial) -> str:
 @contextmanager
 def _progress(epochs: int) -> Iterator[tuple[Reporter, Teller]]:
     """Show a trial's epochs as a bar on a terminal; a line a trial anywhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeElapsedColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with progress_bar(TimeElapsedColumn()) as bar:
         task = bar.add_task("preparing", total=epochs)
 
         def report(done: float, row: Row) -> None:
@@ -126,6 +122,6 @@ def _progress(epochs: int) -> Iterator[tuple[Reporter, Teller]]:
         def tell(trial: FrozenTrial, best: FrozenTrial | None) -> None:
             bar.reset(task, description="preparing", total=epochs)
             ahead = " (the best so far)" if best and trial.number == best.number else ""
-            console.print(_told(trial) + ahead, highlight=False, soft_wrap=True)
+            bar.console.print(_told(trial) + ahead, highlight=False, soft_wrap=True)
 
         yield report, tell

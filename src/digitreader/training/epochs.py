@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from scipy.special import log_softmax
 
-from digitreader.outputs import whole
+from digitreader.outputs import whole, write_csv_file
 from digitreader.training import export
 from digitreader.training.datasets import Split
 from digitreader.training.recipes import Recipe
@@ -87,7 +87,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             rows = [*self.rows, row]  # ours when everything is written: Ctrl-C may come before
             if best_of(rows) == epoch:
                 save(export.in_float32(self._network), self.folder / "best.keras")
-        _write_history(rows, self.folder)
+        write_csv_file(rows, self.folder / "history.csv")
         _write_state(self.folder / "last.npz", self._network, self.model.optimizer)
         self.rows = rows
         if self._report is not None:
@@ -163,16 +163,6 @@ def _write_state(path: Path, network: keras.Model, optimizer: keras.optimizers.O
     arrays = {str(i): keras.ops.convert_to_numpy(variable) for i, variable in variables}
     with whole(path) as draft, draft.open("wb") as file:
         np.savez(file, **arrays)
-
-
-def _write_history(rows: list[Row], folder: Path) -> None:
-    with (
-        whole(folder / "history.csv") as draft,
-        draft.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def save(network: keras.Model, path: Path) -> None:

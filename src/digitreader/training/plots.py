@@ -37,7 +37,7 @@ def curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     right.set_yscale("symlog", linthresh=0.1)  # logarithmic, but a small set may have no errors
     right.yaxis.set_major_formatter(ScalarFormatter())
     for axes in (left, right):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3, which="both")
         axes.legend(frameon=False)
     _save(figure, path)
@@ -82,7 +82,7 @@ def reliability(scores: Scores, path: Path) -> None:
     above.set(ylabel="Share read right", ylim=(0, 1), xlim=(0, 1))
     above.set_title(f"Expected calibration error {100 * told.error:.2f}%, n = {scores.n:,}",
                     fontsize=10)  # fmt: skip
-    above.legend(frameon=False, loc="upper left")
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=8)
     below.bar(middles, told.counts, 0.92 * width, color=BLUE)
     below.set(xlabel="Confidence", ylabel="Predictions", yscale="symlog", ylim=(0, None))
     for axes in (above, below):

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from digitreader.classifier import Classifier
 from digitreader.errors import ModelError
 from digitreader.explain import explanation, overlay
 from digitreader.glyphs import SIDE
-from digitreader.outputs import whole, write_json_file
+from digitreader.outputs import whole, write_csv_file, write_json_file
 from digitreader.reading import percent
 from digitreader.training import plots
 from digitreader.training.evaluate import Predictions
@@ -52,8 +51,8 @@ def write_report(told: Predictions, model: Path | None, dataset: str, folder: Pa
     scores, subject = told.scores, _subject(model)
     rows = selective(told.probabilities, told.split.targets)
     write_json_file(scores.as_dict() | {"selective": rows}, folder / "scores.json")
-    _write_csv(scores.per_class, folder / "classes.csv")
-    _write_csv(_predictions(told), folder / "predictions.csv")
+    write_csv_file(scores.per_class, folder / "classes.csv")
+    write_csv_file(_predictions(told), folder / "predictions.csv")
     paths = _draw(told, scores, subject, folder)
     drawn = {name: _embedded(path.read_bytes(), name) for name, path in paths.items()}
     shown = [name for name in TITLES if name in drawn]
@@ -162,13 +161,6 @@ def _predictions(told: Predictions) -> list[dict[str, Any]]:
         }
         for i, (target, said) in enumerate(rows)
     ]
-
-
-def _write_csv(rows: Sequence[Mapping[str, object]], path: Path) -> None:
-    with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _saved(picture: Image.Image, path: Path) -> Path:

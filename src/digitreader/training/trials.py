@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
 import warnings
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,7 @@ from optuna import Study
 from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from digitreader.outputs import whole
+from digitreader.outputs import whole, write_csv_file, write_json_file
 from digitreader.training.plots import BLUE, ORANGE
 from digitreader.training.recipes import Recipe
 
@@ -30,22 +26,11 @@ def write(study: Study, best: FrozenTrial, recipe: Recipe, out: Path) -> None:
     The picture of importances comes with the second trial that is whole.
     """
     trials = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
-    with _whole(out / "best-recipe.json") as draft:
-        draft.write_text(json.dumps(recipe.as_dict(), indent=2) + "\n", encoding="utf-8")
-    with (
-        _whole(out / "trials.csv") as draft,
-        draft.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, list(_row(best)))
-        writer.writeheader()
-        writer.writerows(_row(trial) for trial in trials)
+    rows = [dict.fromkeys(_row(best)) | _row(trial) for trial in trials]
+    write_json_file(recipe.as_dict(), out / "best-recipe.json", shared=True)
+    write_csv_file(rows, out / "trials.csv", shared=True)
     _draw_history([t for t in trials if t.value is not None], out / "history.png")
     _draw_importances(study, out / "importances.png")
-
-
-def _whole(path: Path) -> AbstractContextManager[Path]:
-    """As `whole`; several processes in one folder may all be writing the file."""
-    return whole(path, f".{os.getpid()}.part")
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
@@ -101,6 +86,6 @@ def _draw_importances(study: Study, path: Path) -> None:
 
 def _finish(figure: Figure, axes: Axes, path: Path) -> None:
     axes.grid(alpha=0.3)
-    with _whole(path) as draft:
+    with whole(path, shared=True) as draft:
         figure.savefig(draft, dpi=110, format="png")
     plt.close(figure)
