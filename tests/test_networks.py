@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -82,6 +83,18 @@ def test_an_export_that_differs_is_not_called_done(tmp_path: Path) -> None:
     network.layers[-1].bias.assign(np.arange(10) / 100)
     with pytest.raises(ModelError, match="does not do what the network does"):
         export.check_parity(network, tmp_path / "m.onnx", np.zeros((3, 28, 28), np.uint8))
+
+
+def test_another_backend_has_its_network_written_by_tensorflow(tmp_path: Path) -> None:
+    network = networks.shifted(networks.build("tiny", 10), 1)
+    card = ModelCard("m", LABELS, 1.5, 0.5, trained={"seed": 3})
+    export.write_onnx(network, tmp_path / "here.onnx", card)
+    with patch.object(keras.backend, "backend", return_value="jax"):
+        export.write_onnx(network, tmp_path / "there.onnx", card)
+    here, there = (Classifier.open(tmp_path / name) for name in ("here.onnx", "there.onnx"))
+    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8)
+    assert there.card == card
+    np.testing.assert_array_equal(here.logits(images), there.logits(images))
 
 
 def test_a_mixed_precision_network_is_exported_in_float32(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +59,12 @@ def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
     A network that ends in global pooling gives `maps` besides, [N, h, w, K]. ONNX Runtime computes
     them whether they are asked for or not, in 1–2% of the time (2–3 µs of one glyph's 130–770).
     The card travels as the file's metadata. The file appears under its name only when whole.
+    Each backend of Keras has its own converter; ours is TensorFlow's, in a process of its own
+    where Keras runs on another.
     """
+    if keras.backend.backend() != "tensorflow":
+        _write_in_tensorflow(network, path, card)
+        return
     glyphs = keras.Input((28, 28), dtype="uint8", name="glyphs")
     images = layers.Rescaling(1 / 255)(layers.Reshape((28, 28, 1))(glyphs))
     outputs = {"logits": network(images), "maps": activation_maps(network, images)}
@@ -64,6 +72,17 @@ def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
     whole = keras.Model(glyphs, list(outputs.values()))
     whole(np.zeros((1, 28, 28), np.uint8))  # Keras exports only what has been called
     _export(whole, path, list(outputs), card.as_dict())
+
+
+def _write_in_tensorflow(network: keras.Model, path: Path, card: ModelCard) -> None:
+    with TemporaryDirectory(dir=path.parent) as folder:
+        saved = Path(folder) / "network.keras"
+        network.save(saved)
+        command = [sys.executable, "-m", __name__, str(saved), str(path)]
+        environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+        subprocess.run(
+            command, input=json.dumps(card.as_dict()), text=True, env=environment, check=True
+        )
 
 
 def activation_maps(network: keras.Model, images: Tensor) -> Tensor | None:
@@ -165,3 +184,11 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
     for node in graph.node:
         node.input[:] = [new if name == old else name for name in node.input]
         node.output[:] = [new if name == old else name for name in node.output]
+
+
+if __name__ == "__main__":
+    write_onnx(
+        keras.saving.load_model(sys.argv[1]),
+        Path(sys.argv[2]),
+        ModelCard.from_json(sys.stdin.read()),
+    )
