@@ -89,13 +89,15 @@ class Finder:
         self._session = session
 
     @classmethod
-    def open(cls, path: Path | None = None) -> Finder:
-        """Load the network; None means the one that ships.
+    def open(cls, path: Path | None = None, threads: int = 0) -> Finder:
+        """Load the network, None means the one that ships, to run on so many threads.
+
+        0 means one for each core.
 
         Raises:
             ModelError: the file is missing or corrupt.
         """
-        return cls(session_of(path or shipped_model(SHIPPED)))
+        return cls(session_of(path or shipped_model(SHIPPED), threads))
 
     def find(self, page: Inked, height: float | None = None) -> list[Found]:
         """Find all characters of a page.

@@ -37,10 +37,13 @@ SAMPLE = 4_000_000  # px, or some fewer, that tell which paper a transparent pic
 ORIENTATION = 0x0112  # EXIF; from 5 on a picture lies on its side
 
 
-def decode(content: Path | bytes, name: str) -> Iterator[tuple[Pixels, Shape | None]]:
+def decode(
+    content: Path | bytes, name: str, most: int = MAX_PIXELS
+) -> Iterator[tuple[Pixels, Shape | None]]:
     """Decode a picture file frame by frame: pixels, and the picture's shape where it has more.
 
-    A large JPEG is decoded at a half, a quarter or an eighth of its size.
+    A large JPEG is decoded at a half, a quarter or an eighth of its size, and that is what may
+    have so many pixels at most.
 
     Raises:
         SourceError: it cannot be decoded, or is too large; the message names it.
@@ -51,11 +54,11 @@ def decode(content: Path | bytes, name: str) -> Iterator[tuple[Pixels, Shape | N
         image = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
         own = _reduced(image)
     with image:
-        yield from ((pixels, own) for pixels in decode_image(image, name))
+        yield from ((pixels, own) for pixels in decode_image(image, name, most))
 
 
-def decode_image(image: Image.Image, name: str) -> Iterator[Pixels]:
-    """Pixels of each frame of a Pillow image.
+def decode_image(image: Image.Image, name: str, most: int = MAX_PIXELS) -> Iterator[Pixels]:
+    """Pixels of each frame of a Pillow image, which may have so many pixels.
 
     Raises:
         SourceError: a frame cannot be decoded, or is too large.
@@ -70,21 +73,21 @@ def decode_image(image: Image.Image, name: str) -> Iterator[Pixels]:
             frame = next(frames, None)
             if frame is None:
                 return
-            check_size(frame.width, frame.height, name)
+            check_size(frame.width, frame.height, name, most)
             pixels = _eight_bit(_upright(frame))
         yield pixels
 
 
-def check_size(width: int, height: int, name: str) -> None:
-    """Refuse a picture that has no pixels, or too many.
+def check_size(width: int, height: int, name: str, most: int = MAX_PIXELS) -> None:
+    """Refuse a picture that has no pixels, or more than that.
 
     Raises:
         SourceError: it has.
     """
     if not width * height:
         raise SourceError(f"{name}: the picture has no pixels")
-    if width * height > MAX_PIXELS:
-        raise SourceError(f"{name}: {_too_large()}")
+    if width * height > most:
+        raise SourceError(f"{name}: {_too_large(most)}")
 
 
 def on_paper(rgba: Pixels) -> Pixels:
@@ -133,7 +136,7 @@ def _decoding(name: str) -> Iterator[None]:
             f"{name}: not a picture, or broken; expected one of {known} or pdf"
         ) from error
     except Image.DecompressionBombError as error:
-        raise SourceError(f"{name}: {_too_large()}") from error
+        raise SourceError(f"{name}: {_too_large(MAX_PIXELS)}") from error
     except Exception as error:  # Pillow lets out whatever it stumbles on in a damaged file
         raise SourceError(f"{name}: cannot be decoded: {error}") from error
 
@@ -166,8 +169,8 @@ class _Quiet:
 _QUIET = _Quiet()
 
 
-def _too_large() -> str:
-    return f"more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller first"
+def _too_large(most: int) -> str:
+    return f"more than {most / 1_000_000:g} million pixels; make it smaller first"
 
 
 def _reduced(image: Image.Image) -> Shape | None:

@@ -20,6 +20,7 @@ from digitreader.ink import Inked, inked, working_copy
 from digitreader.layout import in_lines, on_page
 from digitreader.main_digit import main_digit
 from digitreader.marks import marks_of
+from digitreader.pictures import MAX_PIXELS
 from digitreader.pieces import SMALL, box_of, shared_part
 from digitreader.pixel_csv import ink_bright, rows_of
 from digitreader.reading import DIGIT_LABELS, Box, Digit, DigitStatus, Reading, ReadingStatus
@@ -43,17 +44,26 @@ class Reader:
     Args:
         model: an `.onnx` file made by `digitreader train`; None means the one that ships.
         min_confidence: digits with less are called unsure; None leaves it to the model.
+        threads: that look at a page; 0 means one for each core. Where many pages are read at
+            the same time, one each is faster.
+        max_pixels: a picture that has more is refused.
 
     Raises:
         ModelError: the model is missing or is not one of ours.
     """
 
     def __init__(
-        self, model: str | Path | None = None, *, min_confidence: float | None = None
+        self,
+        model: str | Path | None = None,
+        *,
+        min_confidence: float | None = None,
+        threads: int = 0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._classifier = Classifier.open(model)
-        self._finder = Finder.open()
-        card = self._classifier.card
+        self._finder = Finder.open(threads=threads)
+        self._max_pixels = max_pixels
+        self.card = card = self._classifier.card
         self.model = card.name
         self.labels = card.labels
         self._unsure_below = card.unsure_below if min_confidence is None else min_confidence
@@ -67,7 +77,7 @@ class Reader:
         Raises:
             SourceError: the picture cannot be opened, or has several pages.
         """
-        pages = list(islice(open_pages(source), 2))
+        pages = list(islice(open_pages(source, self._max_pixels), 2))
         if len(pages) > 1:
             raise SourceError(
                 f"{name_of(source)}: has several pages; read_many reads them one by one"
@@ -98,28 +108,41 @@ class Reader:
         if is_table(source):
             yield from self._read_table(name_of(source))
             return
-        for page in open_pages(source):
+        for page in open_pages(source, self._max_pixels):
             yield page, self.read_page(page, layout)
 
     def _read_table(self, name: str) -> Iterator[tuple[Page | None, Reading]]:
         """Read many rows at a time; one that is broken is a reading with status `error`."""
         number = 0
         for rows in rows_of(Path(name)):
-            glyphs = ink_bright(rows.images)
-            probabilities = self.classify(glyphs)  # [N, K]
-            for i, glyph in enumerate(glyphs):
+            readings = self.read_glyphs(ink_bright(rows.images), name, number + 1)
+            for i, reading in enumerate(readings):
                 number += 1
                 if i in rows.broken:
                     yield None, Reading.failed(name, number, self.model, rows.broken[i])
                     continue
-                page = Page(rows.images[i], name, number, glyph=True)
-                yield page, self._of_glyph(page, glyph, probabilities[i])
+                yield Page(rows.images[i], name, number, glyph=True), reading
+
+    def read_glyphs(
+        self, glyphs: NDArray[np.uint8], source: str = "<array>", first: int = 1
+    ) -> list[Reading]:
+        """Read glyphs, uint8 [N, 28, 28], ink bright, as pages numbered from `first`.
+
+        Raises:
+            ValueError: the array has another shape or type.
+        """
+        return [
+            self._of_glyph(glyph, probabilities, source, number)
+            for number, (glyph, probabilities) in enumerate(
+                zip(glyphs, self.classify(glyphs), strict=True), first
+            )
+        ]
 
     def read_page(self, page: Page, layout: Layout = "auto") -> Reading:
         """Read a page that is decoded already."""
         if page.glyph:
             glyphs = ink_bright(page.pixels[np.newaxis])  # [1, 28, 28]
-            return self._of_glyph(page, glyphs[0], self.classify(glyphs)[0])
+            return self.read_glyphs(glyphs, page.source, page.number)[0]
         writing = inked(working_copy(page.pixels))
         marks = self._marks(writing, layout)
         glyphs = np.array([mark.glyph for mark in marks], np.uint8).reshape(-1, SIDE, SIDE)
@@ -132,21 +155,26 @@ class Reader:
             ]
             for line in in_lines([mark.box for mark in marks])
         ]
-        return self._reading(page, lines)
+        return self._reading(page.source, page.number, lines)
 
     def _of_glyph(
-        self, page: Page, glyph: NDArray[np.uint8], probabilities: NDArray[np.float32]
+        self,
+        glyph: NDArray[np.uint8],
+        probabilities: NDArray[np.float32],
+        source: str,
+        number: int,
     ) -> Reading:
         """Return the reading of one glyph, ink bright, by its probabilities alone, [K]."""
         if not glyph.any():
-            return self._reading(page, [])
-        return self._reading(page, [[[self._digit(box_of(glyph > 0), glyph, probabilities)]]])
+            return self._reading(source, number, [])
+        digit = self._digit(box_of(glyph > 0), glyph, probabilities)
+        return self._reading(source, number, [[[digit]]])
 
-    def _reading(self, page: Page, lines: list[list[list[Digit]]]) -> Reading:
+    def _reading(self, source: str, number: int, lines: list[list[list[Digit]]]) -> Reading:
         """Put a page's digits together, line by line, number by number."""
         digits = tuple(digit for line in lines for number in line for digit in number)
         texts = tuple(text for line in lines if (text := _text(line)))
-        return Reading(page.source, page.number, _status(digits), texts, digits, self.model)
+        return Reading(source, number, _status(digits), texts, digits, self.model)
 
     def classify(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities of glyphs, uint8 [N, 28, 28], ink bright: float32 [N, K].

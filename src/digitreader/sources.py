@@ -16,13 +16,31 @@ from numpy.typing import NDArray
 from digitreader.camera import is_webcam, not_a_camera, take
 from digitreader.documents import draw, is_pdf
 from digitreader.errors import SourceError
-from digitreader.pictures import KINDS, Pixels, Shape, check_size, decode, decode_image, on_paper
+from digitreader.pictures import (
+    KINDS,
+    MAX_PIXELS,
+    Pixels,
+    Shape,
+    check_size,
+    decode,
+    decode_image,
+    on_paper,
+)
 from digitreader.pixel_csv import rows_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Source = Union[str, Path, bytes, "Image.Image", NDArray[np.uint8]]
+
+@dataclass(frozen=True)
+class Upload:
+    """The bytes of a picture, with the name they came with; the name is never opened."""
+
+    name: str
+    content: bytes
+
+
+Source = Union[str, Path, bytes, Upload, "Image.Image", NDArray[np.uint8]]
 
 SUFFIXES = frozenset(f".{kind}" for kind in (*KINDS, "npy", "pdf"))
 TABLE = ".csv"  # of pixels; a folder's are seldom so
@@ -74,19 +92,21 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
             yield argument
 
 
-def open_pages(source: Source) -> Iterator[Page]:
+def open_pages(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
     """Open a source page by page: a file, a URL, `-`, `webcam:0`, bytes, a PIL image or an array.
 
     A TIFF has pages, and so has a PDF; every frame of an animation is one. Arrays are uint8
     [H, W], or [H, W, 3 | 4] in RGB(A) order; a `.npy` file may hold a stack of pictures,
     [N, H, W]; a `.csv` file in Kaggle's form holds a glyph in each row.
+    Bytes may have a name, as an `Upload`. A picture file that has more than `max_pixels` is
+    refused.
 
     Raises:
         SourceError: it cannot be opened or decoded; the message names it. Pages before the one
             that cannot have been given.
     """
     name = name_of(source)
-    for number, (pixels, shape) in enumerate(_decoded(source, name), start=1):
+    for number, (pixels, shape) in enumerate(_decoded(source, name, max_pixels), start=1):
         yield Page(pixels, name, number, shape or (0, 0), is_table(source))
 
 
@@ -96,6 +116,8 @@ def name_of(source: Source) -> str:
         return "<stdin>" if source == "-" else str(source)
     if isinstance(source, bytes):
         return "<bytes>"
+    if isinstance(source, Upload):
+        return source.name
     if isinstance(source, np.ndarray):
         return "<array>"
     return str(getattr(source, "filename", "") or "<image>")
@@ -156,30 +178,38 @@ def _matching(pattern: str) -> list[str]:
 # --- opening ----------------------------------------------------------------------------------
 
 
-def _decoded(source: Source, name: str) -> Iterator[tuple[Pixels, Shape | None]]:
+def _decoded(source: Source, name: str, max_pixels: int) -> Iterator[tuple[Pixels, Shape | None]]:
     """Pixels of each page of a source, and the page's shape where it has more."""
     if isinstance(source, np.ndarray):
         yield _from_array(source, name), None
-    elif not isinstance(source, str | Path | bytes):
-        yield from zip(decode_image(source, name), repeat(None))
+    elif isinstance(source, Upload):
+        yield from _of_file(source.content, name, max_pixels)
+    elif isinstance(source, bytes):
+        yield from _of_file(source, name, max_pixels)
+    elif not isinstance(source, str | Path):
+        yield from zip(decode_image(source, name, max_pixels), repeat(None))
     elif is_webcam(name):
         yield take(name), None
     elif is_table(source):
         yield from zip(_from_table(Path(name)), repeat(None))
-    elif isinstance(source, str | Path) and Path(source).suffix.lower() == ".npy":
+    elif Path(source).suffix.lower() == ".npy":
         yield from zip(_from_stack(Path(source), name), repeat(None))
     else:
-        content = _content(source, name)
-        if _is_pdf(content, name):
-            yield from zip(draw(content, name), repeat(None))
-        else:
-            yield from decode(content, name)
+        yield from _of_file(_content(source, name), name, max_pixels)
 
 
-def _content(source: str | Path | bytes, name: str) -> Path | bytes:
+def _of_file(
+    content: Path | bytes, name: str, max_pixels: int
+) -> Iterator[tuple[Pixels, Shape | None]]:
+    """Decode a document or a picture file."""
+    if _is_pdf(content, name):
+        yield from zip(draw(content, name), repeat(None))
+    else:
+        yield from decode(content, name, max_pixels)
+
+
+def _content(source: str | Path, name: str) -> Path | bytes:
     """Where the bytes of a picture are: in a file, or here."""
-    if isinstance(source, bytes):
-        return source
     if source == "-":
         return _limited(sys.stdin.buffer.read(MAX_BYTES + 1), name)
     if isinstance(source, str) and is_url(source):
