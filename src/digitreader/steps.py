@@ -56,4 +56,4 @@ def _glyphs(reading: Reading) -> Picture:
     across = min(ACROSS, len(seen))
     seen += [blank] * (-len(seen) % across)
     rows = [np.hstack(seen[i : i + across]) for i in range(0, len(seen), across)]
-    return _grey(np.kron(np.vstack(rows), np.ones((ZOOM, ZOOM), np.uint8)))
+    return _grey(np.vstack(rows).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))

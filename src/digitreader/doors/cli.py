@@ -13,6 +13,7 @@ from digitreader.errors import DigitReaderError, ExitCode
 SHELLS = ("bash", "zsh", "fish")
 HOMES = {
     "read": "digitreader.doors.read_cli",
+    "page": "digitreader.doors.page_cli",
     "train": "digitreader.doors.train_cli",
     "train-finder": "digitreader.doors.train_cli",
     "tune": "digitreader.doors.tune_cli",
@@ -23,6 +24,7 @@ HOMES = {
     "doctor": "digitreader.doors.doctor",
     "completion": "digitreader.doors.cli",
 }
+ALIASES = {"app": "page"}
 
 
 class Commands(click.Group):
@@ -34,6 +36,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command from its home."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in HOMES:
             return None
         command = getattr(import_module(HOMES[cmd_name]), cmd_name.replace("-", "_"))

@@ -1,0 +1,1 @@
+"""The page in the browser: upload, draw, photograph, and see what was read and why."""

@@ -1,0 +1,75 @@
+"""The sheet to draw on: a component of our own, and its strokes as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, TypedDict
+
+import cv2
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from digitreader.reading import Digit
+
+WIDTH, HEIGHT = 640, 320  # px, however large it is on the screen
+PAPER, INK = 255, 0
+KEY = "canvas"
+
+
+class Stroke(TypedDict):
+    """What the pen did from where it was set down to where it was lifted; lengths are in px."""
+
+    width: int
+    eraser: bool
+    points: list[tuple[int, int]]
+
+
+def picture_of(strokes: Sequence[Stroke]) -> NDArray[np.uint8]:
+    """Draw strokes as the sheet shows them: uint8 [HEIGHT, WIDTH], ink dark."""
+    page = np.full((HEIGHT, WIDTH), PAPER, np.uint8)
+    for stroke in strokes:
+        first, *points = stroke["points"]
+        colour = PAPER if stroke["eraser"] else INK
+        path = np.array([first, first, *points], np.int32)  # so that a dot is a line, too
+        cv2.polylines(page, [path], False, colour, stroke["width"], cv2.LINE_AA)
+    return page
+
+
+def strokes() -> list[Stroke]:
+    """Return what is on this session's sheet."""
+    drawn: list[Stroke] = _sent()["strokes"]
+    return drawn
+
+
+def sheet(digits: Sequence[Digit]) -> None:
+    """Show the sheet, and on it what its digits were read as."""
+    boxes = [{"box": d.box, "label": d.label or "–", "status": d.status} for d in digits]
+    sent = _sent()
+    data = {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "strokes": sent["strokes"],
+        "answered": sent["version"],
+        "boxes": boxes,
+    }
+    _component(key=KEY, data=data, on_drawing_change=lambda: None)
+
+
+def _sent() -> dict[str, Any]:
+    """What the sheet sent last."""
+    state = st.session_state.get(KEY) or {}
+    return state.get("drawing") or {"version": 0, "strokes": []}
+
+
+def _text(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+_component = st.components.v2.component(
+    "digitreader.canvas",
+    html=_text("canvas.html"),
+    css=_text("canvas.css"),
+    js=_text("canvas.js"),
+)

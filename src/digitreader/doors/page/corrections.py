@@ -1,0 +1,57 @@
+"""Right answers where a digit was read wrong: pictures to learn from, a folder per class."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from digitreader.outputs import whole
+
+NO_DIGIT = ".no_digit"  # hidden, so that training, which knows digits only, passes it over
+
+
+class Corrections:
+    """A folder of glyphs, as `digitreader train --dataset folder:…` takes it.
+
+    A glyph's name is made of its pixels, so two are never mixed up, and one that is kept again
+    lies only where it was put last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, glyph: NDArray[np.uint8], label: str) -> Path:
+        """Write a glyph, uint8 [28, 28], ink bright, under its right label, or NO_DIGIT."""
+        path = self.folder / label / _name(glyph)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as draft:
+            Image.fromarray(glyph).save(draft, "png")
+        self.forget(glyph, path)
+        return path
+
+    def forget(self, glyph: NDArray[np.uint8], but: Path | None = None) -> None:
+        """Remove a glyph from every class but where it belongs."""
+        for path in self._places(glyph):
+            if path != but:
+                path.unlink()
+
+    def find(self, glyph: NDArray[np.uint8]) -> str | None:
+        """Return the label that a glyph was kept under; None: it was not."""
+        return next((path.parent.name for path in self._places(glyph)), None)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many glyphs each class has."""
+        folders = sorted(path for path in self.folder.glob("*") if path.is_dir())
+        counts = {folder.name: len(list(folder.glob("*.png"))) for folder in folders}
+        return {name: count for name, count in counts.items() if count}
+
+    def _places(self, glyph: NDArray[np.uint8]) -> list[Path]:
+        return list(self.folder.glob(f"*/{_name(glyph)}"))
+
+
+def _name(glyph: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(glyph.tobytes()).hexdigest()[:20] + ".png"

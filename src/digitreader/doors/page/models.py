@@ -1,0 +1,97 @@
+"""The models there are, and what is known about the one that reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from digitreader.classifier import SHIPPED, Classifier, ModelCard, shipped_model
+from digitreader.doors.page import markup
+
+RUNS = "runs/*/model.onnx"  # below the folder in which the page was started
+NAMED = "the model that ships"
+LIMITS = """
+It knows the characters above and nothing else. A second network, which finds digits on a page,
+keeps other writing from it, not always: short words, signs and writing of other alphabets may be
+read as digits. Confidence is calibrated on pictures like those it was trained on; on photos and
+old documents it is too high.
+"""
+
+
+def choose_model(given: Path | None) -> Path | None:
+    """Let a model be chosen, or any other be named by its path; None is the one that ships."""
+    found = [given] if given else []
+    found += sorted(path for path in Path().glob(RUNS) if path != given)
+    names = [NAMED, *map(str, found)]
+    chosen = st.selectbox(
+        "Model: choose, or type the path of an .onnx file",
+        names,
+        index=1 if given else 0,
+        accept_new_options=True,
+        key="model",
+    )
+    return None if chosen in {None, NAMED} else Path(chosen)
+
+
+def show_model(path: Path | None) -> None:
+    """Show a model's card, how well it reads, what it takes for what, and its limits."""
+    path = path or shipped_model(SHIPPED)
+    card = _card(path)
+    st.table(_rows(card))
+    if scores := scores_of(path):
+        low, high = (100 * bound for bound in scores["accuracy_95"])
+        st.subheader(f"{100 * scores['accuracy']:.2f}% right")
+        st.markdown(
+            f"{scores['errors']:,} errors in {scores['n']:,} {scores['images']}; "
+            f"95% interval {low:.2f}–{high:.2f}%. A row is what a digit is, a column what was read."
+        )
+        st.html(markup.confusion(scores["confusion"], card.labels))
+    else:
+        st.caption("There are no test results beside this model file.")
+    st.subheader("Limits")
+    st.markdown(LIMITS)
+
+
+def scores_of(path: Path) -> dict[str, Any] | None:
+    """Return what was measured of a model: `Scores.as_dict`, and which `images` these were.
+
+    The numbers of the model that ships lie beside it, as `digitreader evaluate -o` writes them;
+    those of a run in its `metrics.json`. None where there are none.
+    """
+    measured, run = path.with_suffix(".json"), path.with_name("metrics.json")
+    if measured.is_file():
+        return {**_json(measured), "images": "test images of MNIST"}
+    metrics = _json(run) if run.is_file() else {}
+    for part, images in (("test", "test images"), ("validation", "held-out training images")):
+        if metrics.get(part):
+            return {**metrics[part], "images": f"{images} of {metrics['recipe']['dataset']}"}
+    return None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+@st.cache_data(show_spinner=False)
+def _card(path: Path) -> ModelCard:
+    return Classifier.open(path).card
+
+
+def _rows(card: ModelCard) -> dict[str, str]:
+    """What a card says, for people."""
+    recipe = card.trained.get("recipe", {})
+    rows = {
+        "Name": card.name,
+        "Reads": " ".join(card.labels),
+        "Unsure below": f"{100 * card.unsure_below:.0f}% confidence",
+        "Temperature": f"{card.temperature:.3f}",
+    }
+    knobs = {"Network": "network", "Trained on": "dataset", "Digits varied": "augment"}
+    rows |= {name: str(recipe[knob]) for name, knob in knobs.items() if knob in recipe}
+    if held := card.trained.get("validation"):
+        rows["Held-out training images"] = f"{100 * held['accuracy']:.2f}% of {held['n']:,} right"
+    return rows

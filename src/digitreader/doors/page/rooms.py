@@ -1,0 +1,140 @@
+"""The page's rooms: where pictures come from, and what came of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+import streamlit as st
+
+from digitreader.doors.page import canvas, panels, pictures
+from digitreader.doors.page.corrections import Corrections
+from digitreader.doors.page.history import History, Pages
+from digitreader.reader import Reader
+from digitreader.reading import percent
+from digitreader.sources import Page
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What every room needs: the model that reads, and where things are kept."""
+
+    reader: Reader
+    corrections: Corrections
+    history: History
+
+
+@st.fragment
+def draw(visit: Visit) -> None:
+    """Read while something is drawn."""
+    room = "draw"
+    page = Page(canvas.picture_of(canvas.strokes()), _drawing())
+    reading = visit.reader.read_page(page)
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        canvas.sheet(reading.digits)
+    with right:
+        panels.show_number(reading)
+    if reading.digits:
+        visit.history.keep(f"{visit.reader.model} {page.source}", [(page, reading)])
+        panels.show_digits(visit.reader, visit.corrections, reading, room)
+        panels.show_steps(page, reading, room)
+
+
+def _drawing() -> str:
+    """Return this drawing's name: after an empty sheet comes the next."""
+    state = st.session_state
+    state.setdefault("drawings", 1)
+    empty = not canvas.strokes()
+    state.drawings += empty and not state.get("sheet_empty", True)
+    state.sheet_empty = empty
+    return f"drawing {state.drawings}"
+
+
+@st.fragment
+def upload(visit: Visit) -> None:
+    """Read files that are chosen, dropped or pasted."""
+    _pasting(key="pasting")
+    chosen = st.file_uploader(
+        "Pictures, PDF or TIFF: choose, drop, or paste with Ctrl+V",
+        type=pictures.KINDS,
+        accept_multiple_files=True,
+        key="uploader",
+    )
+    pages = []
+    for file in chosen:
+        pages += _read(visit, file.name, file.getvalue(), file.file_id)
+    panels.show_pages(visit.reader, visit.corrections, pages, "upload")
+
+
+@st.fragment
+def camera(visit: Visit) -> None:
+    """Read what the camera sees when its button is pressed."""
+    photo = st.camera_input("Hold the digits before the camera", resolution="720p")
+    if photo:
+        pages = _read(visit, "photo.jpg", photo.getvalue(), photo.file_id)
+        panels.show_pages(visit.reader, visit.corrections, pages, "camera")
+
+
+@st.fragment
+def examples(visit: Visit) -> None:
+    """Read a picture that comes with the program."""
+    paths = pictures.examples()
+    name = st.pills("Picture", list(paths), default="page", required=True, key="example")
+    pages = _read(visit, paths[name].name, paths[name].read_bytes(), name)
+    panels.show_pages(visit.reader, visit.corrections, pages, "examples")
+
+
+def _read(visit: Visit, name: str, content: bytes, key: str) -> Pages:
+    """Read a file, or return what was read of it before."""
+    key = f"{visit.reader.model} {key}"
+    known = visit.history.find(key)
+    if known is not None:
+        return known
+    with st.spinner(f"Reading {name}"):
+        return visit.history.keep(key, pictures.read_file(visit.reader, name, content))
+
+
+def history(visit: Visit) -> None:
+    """Show what was read in this session, and what was corrected, for download."""
+    readings = visit.history.readings
+    if not readings:
+        st.markdown("Nothing was read yet.")
+        return
+    rows = [
+        {
+            "picture": reading.source,
+            "page": reading.page,
+            "text": reading.text,
+            "least sure": percent(min((d.confidence for d in reading.digits), default=0)),
+            "status": reading.error or reading.status,
+            "model": reading.model,
+        }
+        for reading in readings
+    ]
+    st.dataframe(rows, hide_index=True)
+    with st.container(horizontal=True):
+        csv = visit.history.as_csv(visit.reader.labels)
+        st.download_button("Download CSV", csv, "readings.csv", "text/csv", on_click="ignore")
+        json = visit.history.as_json()
+        st.download_button(
+            "Download JSON", json, "readings.json", "application/json", on_click="ignore"
+        )
+    _show_corrections(visit.corrections)
+
+
+def _show_corrections(corrections: Corrections) -> None:
+    """Show how many right answers there are, and how to train with them."""
+    counts = corrections.counts()
+    if not counts:
+        return
+    told = ", ".join(f"{count} × {label.removeprefix('.')}" for label, count in counts.items())
+    st.markdown(f"**Corrections** in `{corrections.folder}`: {told}. To learn from them:")
+    st.code(
+        f"digitreader train --from shipped --dataset folder:{corrections.folder}", language="shell"
+    )
+
+
+_pasting = st.components.v2.component(
+    "digitreader.paste", js=(files(__package__) / "paste.js").read_text(encoding="utf-8")
+)
