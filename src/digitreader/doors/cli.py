@@ -20,6 +20,7 @@ HOMES = {
     "evaluate": "digitreader.doors.evaluate_cli",
     "export": "digitreader.doors.export_cli",
     "networks": "digitreader.doors.networks_cli",
+    "serve": "digitreader.doors.serve_cli",
     "data": "digitreader.doors.data_cli",
     "doctor": "digitreader.doors.doctor",
     "completion": "digitreader.doors.cli",

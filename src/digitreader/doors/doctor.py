@@ -15,6 +15,7 @@ from digitreader.errors import DigitReaderError, ExitCode
 
 EXTRAS = {
     "train": ("keras", "tensorflow", "onnx", "tf2onnx", "sklearn", "matplotlib", "pyarrow"),
+    "api": ("fastapi", "uvicorn", "httptools", "python_multipart", "prometheus_client"),
     "tensorboard": ("tensorboard",),
     "parquet": ("pyarrow",),
     "pdf": ("pypdfium2",),

@@ -1,0 +1,1 @@
+"""The HTTP service: pictures in, readings out, for many callers at a time."""

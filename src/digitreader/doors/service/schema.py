@@ -1,0 +1,70 @@
+"""What OpenAPI says of the bodies, which the routes take in themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from digitreader.doors.service.answers import Problem
+
+PLACE = "#/components/schemas/{model}"
+BYTES = {"schema": {"type": "string", "format": "binary"}}
+FORM = {
+    "schema": {
+        "type": "object",
+        "required": ["file"],
+        "properties": {
+            "file": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": "string", "format": "binary"},
+            }
+        },
+    }
+}
+# A grey dot, as an example that can be sent.
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+
+WHY = {
+    400: "The body is empty, ended early, or is not what its head says.",
+    401: "The token is missing or wrong.",
+    408: "The request did not arrive in time.",
+    413: "The request is too large.",
+    415: "The body is of another kind, or compressed.",
+    422: "The request is not as described here.",
+    431: "The headers are too large.",
+    503: "Too much to do, or the service ends: try again after Retry-After seconds.",
+}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": why} for status, why in WHY.items()
+}
+
+_sent: set[type[BaseModel]] = set()
+
+
+def sent(model: type[BaseModel], example: Any = None, **others: Any) -> dict[str, Any]:
+    """Describe a body: JSON by its model, and others by their content types."""
+    _sent.add(model)
+    by_json: dict[str, Any] = {"schema": {"$ref": PLACE.format(model=model.__name__)}}
+    if example is not None:
+        by_json["example"] = example
+    content = {"application/json": by_json, **others}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Give the whole description, with the models of the bodies among the others."""
+    if not app.openapi_schema:
+        told = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        _, models = models_json_schema(
+            [(model, "validation") for model in sorted(_sent, key=str)], ref_template=PLACE
+        )
+        told["components"]["schemas"].update(models["$defs"])
+        app.openapi_schema = told
+    return app.openapi_schema

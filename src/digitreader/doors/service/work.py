@@ -1,0 +1,154 @@
+"""The bounded pool that reads: who may come in, how long it takes, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import accumulate
+from time import monotonic
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitreader.doors.service.answers import Refusal
+from digitreader.doors.service.metrics import INSIDE
+from digitreader.doors.service.settings import Settings
+from digitreader.reader import Layout, Reader
+from digitreader.reading import Reading
+from digitreader.sources import Upload
+
+T = TypeVar("T")
+Glyphs = NDArray[np.uint8]  # [N, 28, 28]
+SOON = 1  # s, after which a refused caller may try again: a full queue of small pictures is read
+
+
+class Work:
+    """Runs what was let in, on a few threads; there is room for few more, and the rest is refused.
+
+    `draining` is set when the service is told to end: what is inside is finished.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(settings.threads, "reading")
+        self._inside = 0
+        self.draining = False
+
+    def check_room(self) -> None:
+        """Refuse a request before its body is read.
+
+        Raises:
+            Refusal: as many as may wait do.
+        """
+        if self._inside >= self._settings.threads + self._settings.queue:
+            raise Refusal(503, "too many requests are waiting; try again soon", SOON)
+
+    async def do(self, call: Callable[[float], T]) -> T:
+        """Run a call on a thread of the pool; it is given the time, monotonic, to be ready by.
+
+        Raises:
+            Refusal: there is no room, or its turn did not come in time.
+        """
+        deadline = monotonic() + self._settings.answer_seconds
+
+        def in_time() -> T:
+            if monotonic() > deadline:
+                raise Refusal(503, "its turn did not come in time; try again later", SOON)
+            return call(deadline)
+
+        with self.room():
+            return await self.on_thread(in_time)
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Take a place inside until the request is answered.
+
+        Raises:
+            Refusal: there is none.
+        """
+        self.check_room()
+        self._inside += 1
+        INSIDE.inc()
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            INSIDE.dec()
+
+    async def on_thread(self, call: Callable[[], T]) -> T:
+        """Run a call for those who have a place."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+class Batches(Generic[T]):
+    """Glyphs of several callers made one run of the network.
+
+    No one waits for company: what comes while a run goes on is the next. A run of many takes a
+    quarter less time a glyph, and one trip to a thread instead of many.
+    """
+
+    def __init__(self, run: Callable[[Glyphs], Awaitable[Sequence[T]]], most: int) -> None:
+        self._run = run
+        self._most = most  # glyphs a run
+        self._waiting: list[tuple[Glyphs, asyncio.Future[Sequence[T]]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def do(self, glyphs: Glyphs) -> Sequence[T]:
+        """Give what the run gives for these glyphs, [N, 28, 28]: N values."""
+        answer: asyncio.Future[Sequence[T]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((glyphs, answer))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run_all())
+        return await answer
+
+    async def _run_all(self) -> None:
+        while self._waiting:
+            together = self._next()
+            try:
+                values = await self._run(np.concatenate([glyphs for glyphs, _ in together]))
+            except Exception as error:
+                for _, answer in together:
+                    if not answer.done():  # its caller may have been cancelled
+                        answer.set_exception(error)
+                continue
+            start = 0
+            for glyphs, answer in together:
+                if not answer.done():
+                    answer.set_result(values[start : start + len(glyphs)])
+                start += len(glyphs)
+
+    def _next(self) -> list[tuple[Glyphs, asyncio.Future[Sequence[T]]]]:
+        """Take from those that wait the first, and as many more as fit."""
+        ends = list(accumulate(len(glyphs) for glyphs, _ in self._waiting))
+        count = max(1, bisect(ends, self._most))
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken
+
+
+def readings(
+    reader: Reader, uploads: Sequence[Upload], layout: Layout, most: int, deadline: float
+) -> Iterator[Reading]:
+    """Read so many pages at most, and no more after the deadline, which is monotonic.
+
+    Where there are more, the last row says so, with status `error`.
+    """
+    over = ""
+    for number, (_, reading) in enumerate(reader.read_pages(uploads, layout), start=1):
+        if over:
+            yield Reading.failed(
+                reading.source, reading.page, reader.model, f"{reading.source}: {over}"
+            )
+            return
+        yield reading
+        if number == most:
+            over = f"only {most} pages of a request are read; send this and the rest in another"
+        elif monotonic() > deadline:
+            over = "not read, the time was over; send this and the rest in another request"
