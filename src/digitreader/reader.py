@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from digitreader.classifier import Classifier
 from digitreader.errors import SourceError
 from digitreader.finder import DIGITS, HALF, Finder, Found
-from digitreader.glyphs import SIDE, is_glyph, to_glyph
+from digitreader.glyphs import is_glyph, to_glyph
 from digitreader.ink import Inked, inked, working_copy
 from digitreader.layout import in_lines, on_page
 from digitreader.main_digit import main_digit
@@ -24,6 +24,7 @@ from digitreader.pictures import MAX_PIXELS
 from digitreader.pieces import SMALL, box_of, shared_part
 from digitreader.pixel_csv import ink_bright, rows_of
 from digitreader.reading import DIGIT_LABELS, Box, Digit, DigitStatus, Reading, ReadingStatus
+from digitreader.ready_glyphs import glyphs_among
 from digitreader.sources import Page, Source, is_table, name_of, open_pages
 
 if TYPE_CHECKING:
@@ -131,50 +132,51 @@ class Reader:
         Raises:
             ValueError: the array has another shape or type.
         """
-        return [
-            self._of_glyph(glyph, probabilities, source, number)
-            for number, (glyph, probabilities) in enumerate(
-                zip(glyphs, self.classify(glyphs), strict=True), first
-            )
-        ]
+        return self._readings([_alone(source, i, glyph) for i, glyph in enumerate(glyphs, first)])
 
     def read_page(self, page: Page, layout: Layout = "auto") -> Reading:
         """Read a page that is decoded already."""
+        return self.read_batch([page], layout)[0]
+
+    def read_batch(self, pages: Sequence[Page], layout: Layout = "auto") -> list[Reading]:
+        """Read pages that are decoded already, as one by one, but classify their digits together.
+
+        Many small pictures are read several times as fast so.
+        """
+        ready = glyphs_among([page.pixels for page in pages]) if layout != "page" else {}
+        seen = [self._see(page, layout, ready.get(i)) for i, page in enumerate(pages)]
+        return self._readings(seen)
+
+    def _see(self, page: Page, layout: Layout, glyph: NDArray[np.uint8] | None) -> _Seen:
+        """Find what is to be read on a page that is not known to be a glyph."""
         if page.glyph:
-            glyphs = ink_bright(page.pixels[np.newaxis])  # [1, 28, 28]
-            return self.read_glyphs(glyphs, page.source, page.number)[0]
+            glyph = ink_bright(page.pixels[np.newaxis])[0]
+        if glyph is not None:
+            return _alone(page.source, page.number, glyph)
         writing = inked(working_copy(page.pixels))
         marks = self._marks(writing, layout)
-        glyphs = np.array([mark.glyph for mark in marks], np.uint8).reshape(-1, SIDE, SIDE)
-        probabilities = self._agreed(self.classify(glyphs), marks)  # [N, K]
+        lines = in_lines([mark.box for mark in marks])
         boxes = [on_page(mark.box, writing.ink.shape, page.shape) for mark in marks]
-        lines = [
-            [
-                [self._digit(boxes[i], glyphs[i], probabilities[i]) for i in number]
-                for number in line
-            ]
-            for line in in_lines([mark.box for mark in marks])
-        ]
-        return self._reading(page.source, page.number, lines)
+        return _Seen(page.source, page.number, marks, boxes, lines)
 
-    def _of_glyph(
-        self,
-        glyph: NDArray[np.uint8],
-        probabilities: NDArray[np.float32],
-        source: str,
-        number: int,
-    ) -> Reading:
-        """Return the reading of one glyph, ink bright, by its probabilities alone, [K]."""
-        if not glyph.any():
-            return self._reading(source, number, [])
-        digit = self._digit(box_of(glyph > 0), glyph, probabilities)
-        return self._reading(source, number, [[[digit]]])
+    def _readings(self, pages: list[_Seen]) -> list[Reading]:
+        """Classify what was found on pages, and put each page together."""
+        marks = [mark for page in pages for mark in page.marks]
+        if marks:
+            glyphs = np.stack([mark.glyph for mark in marks])  # [N, 28, 28]
+            rows = iter(self._agreed(self.classify(glyphs), marks))  # N of [K]
+        return [self._reading(page, [next(rows) for _ in page.marks]) for page in pages]
 
-    def _reading(self, source: str, number: int, lines: list[list[list[Digit]]]) -> Reading:
+    def _reading(self, page: _Seen, rows: list[NDArray[np.float32]]) -> Reading:
         """Put a page's digits together, line by line, number by number."""
+        found = [
+            self._digit(box, mark.glyph, row)
+            for box, mark, row in zip(page.boxes, page.marks, rows, strict=True)
+        ]
+        lines = [[[found[i] for i in number] for number in line] for line in page.lines]
         digits = tuple(digit for line in lines for number in line for digit in number)
         texts = tuple(text for line in lines if (text := _text(line)))
-        return Reading(source, number, _status(digits), texts, digits, self.model)
+        return Reading(page.source, page.number, _status(digits), texts, digits, self.model)
 
     def classify(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities of glyphs, uint8 [N, 28, 28], ink bright: float32 [N, K].
@@ -276,6 +278,25 @@ class _Mark:
         classes[:DIGITS] /= self.found.digit
         classes[DIGITS:] = 0
         return _Mark(self.box, self.glyph, Found(self.found.box, classes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What is to be read on a page: marks, their boxes in page pixels, and how they stand."""
+
+    source: str
+    number: int
+    marks: list[_Mark]
+    boxes: list[Box]
+    lines: list[list[list[int]]]
+
+
+def _alone(source: str, number: int, glyph: NDArray[np.uint8]) -> _Seen:
+    """Return a page that is one glyph, ink bright."""
+    if not glyph.any():
+        return _Seen(source, number, [], [], [])
+    box = box_of(glyph > 0)
+    return _Seen(source, number, [_Mark(box, glyph, None)], [box], [[[0]]])
 
 
 def read(source: Source, layout: Layout = "auto") -> Reading:
