@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import UsageError, needs_extra
+from digitreader.arrow import schema, table_of
+from digitreader.errors import UsageError
 from digitreader.reading import Digit, Reading, percent
 
 if TYPE_CHECKING:
@@ -126,41 +127,13 @@ def write_table(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> 
 def write_parquet(readings: Iterable[Reading], stream: IO[bytes], labels: Labels) -> None:
     """One row a page, its digits a list in it, as in JSON; the three likeliest as pairs."""
     del labels
-    with needs_extra("Parquet", "parquet"):
-        import pyarrow as pa
-        from pyarrow import parquet
-    likely = pa.struct([("label", pa.string()), ("confidence", pa.float64())])
-    digit = pa.struct(
-        [
-            ("label", pa.string()),
-            ("confidence", pa.float64()),
-            ("probabilities", pa.list_(pa.float64())),
-            ("top3", pa.list_(likely)),
-            ("box", pa.list_(pa.int64())),
-            ("status", pa.string()),
-        ]
-    )
-    texts = ("status", "text", "model", "error")
-    schema = pa.schema(
-        [
-            ("source", pa.string()),
-            ("page", pa.int64()),
-            *((name, pa.string()) for name in texts),
-            ("lines", pa.list_(pa.string())),
-            ("digits", pa.list_(digit)),
-        ]
-    )
-    rows = map(_parquet_row, readings)
-    with parquet.ParquetWriter(stream, schema) as writer:
+    own = schema()
+    from pyarrow import parquet
+
+    rows = iter(readings)
+    with parquet.ParquetWriter(stream, own) as writer:
         while group := list(islice(rows, PARQUET_GROUP)):
-            writer.write_table(pa.Table.from_pylist(group, schema))
-
-
-def _parquet_row(reading: Reading) -> dict[str, Any]:
-    row = reading.as_dict()
-    for digit in row["digits"]:
-        digit["top3"] = [{"label": label, "confidence": p} for label, p in digit["top3"]]
-    return row
+            writer.write_table(table_of(group))
 
 
 @contextmanager
