@@ -47,7 +47,7 @@ def main() -> None:
             rooms.history(visit)
     if model.open:
         with model:
-            show_model(path)
+            show_model(reader.card, path)
 
 
 def _given(arguments: list[str]) -> argparse.Namespace:
@@ -60,7 +60,7 @@ def _given(arguments: list[str]) -> argparse.Namespace:
 
 @st.cache_resource(show_spinner=False)
 def _reader(model: Path | None) -> Reader:
-    return Reader(model)
+    return Reader(model, threads=1)  # the server and the browser want a core, too
 
 
 def _history() -> History:

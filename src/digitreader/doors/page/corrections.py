@@ -26,7 +26,7 @@ class Corrections:
 
     def keep(self, glyph: NDArray[np.uint8], label: str) -> Path:
         """Write a glyph, uint8 [28, 28], ink bright, under its right label, or NO_DIGIT."""
-        path = self.folder / label / _name(glyph)
+        path = self.folder / label / name_of(glyph)
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as draft:
             Image.fromarray(glyph).save(draft, "png")
@@ -50,8 +50,9 @@ class Corrections:
         return {name: count for name, count in counts.items() if count}
 
     def _places(self, glyph: NDArray[np.uint8]) -> list[Path]:
-        return list(self.folder.glob(f"*/{_name(glyph)}"))
+        return list(self.folder.glob(f"*/{name_of(glyph)}"))
 
 
-def _name(glyph: NDArray[np.uint8]) -> str:
+def name_of(glyph: NDArray[np.uint8]) -> str:
+    """Return the file name that a glyph's pixels give it."""
     return hashlib.sha256(glyph.tobytes()).hexdigest()[:20] + ".png"

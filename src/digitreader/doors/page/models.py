@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from digitreader.classifier import SHIPPED, Classifier, ModelCard, shipped_model
+from digitreader.classifier import SHIPPED, ModelCard, shipped_model
 from digitreader.doors.page import markup
 
 RUNS = "runs/*/model.onnx"  # below the folder in which the page was started
@@ -36,10 +36,8 @@ def choose_model(given: Path | None) -> Path | None:
     return None if chosen in {None, NAMED} else Path(chosen)
 
 
-def show_model(path: Path | None) -> None:
+def show_model(card: ModelCard, path: Path | None) -> None:
     """Show a model's card, how well it reads, what it takes for what, and its limits."""
-    path = path or shipped_model(SHIPPED)
-    card = _card(path)
     st.table(_rows(card))
     if scores := scores_of(path):
         low, high = (100 * bound for bound in scores["accuracy_95"])
@@ -55,15 +53,16 @@ def show_model(path: Path | None) -> None:
     st.markdown(LIMITS)
 
 
-def scores_of(path: Path) -> dict[str, Any] | None:
+def scores_of(path: Path | None) -> dict[str, Any] | None:
     """Return what was measured of a model: `Scores.as_dict`, and which `images` these were.
 
-    The numbers of the model that ships lie beside it, as `digitreader evaluate -o` writes them;
-    those of a run in its `metrics.json`. None where there are none.
+    The numbers of the model that ships, None, lie beside it: `digitreader evaluate -o` wrote
+    them. Those of a run are in its `metrics.json`; where there is none, nothing is known.
     """
-    measured, run = path.with_suffix(".json"), path.with_name("metrics.json")
-    if measured.is_file():
-        return {**_json(measured), "images": "test images of MNIST"}
+    if path is None:
+        shipped = _json(shipped_model(SHIPPED).with_suffix(".json"))
+        return {**shipped, "images": "test images of mnist"}
+    run = path.with_name("metrics.json")
     metrics = _json(run) if run.is_file() else {}
     for part, images in (("test", "test images"), ("validation", "held-out training images")):
         if metrics.get(part):
@@ -74,11 +73,6 @@ def scores_of(path: Path) -> dict[str, Any] | None:
 def _json(path: Path) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return values
-
-
-@st.cache_data(show_spinner=False)
-def _card(path: Path) -> ModelCard:
-    return Classifier.open(path).card
 
 
 def _rows(card: ModelCard) -> dict[str, str]:

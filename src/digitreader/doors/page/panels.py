@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from digitreader.doors.page import markup
-from digitreader.doors.page.corrections import NO_DIGIT, Corrections
+from digitreader.doors.page.corrections import NO_DIGIT, Corrections, name_of
 from digitreader.doors.page.history import Pages
 from digitreader.errors import ModelError
 from digitreader.outputs import annotated
@@ -115,7 +115,7 @@ def correct(corrections: Corrections, labels: tuple[str, ...], digit: Digit, roo
         [*labels, NO_DIGIT],
         format_func=lambda label: markup.NO_DIGIT if label == NO_DIGIT else label,
         default=kept,
-        key=f"{room}-right-{digit.glyph.tobytes().hex()}",
+        key=f"{room}-right-{name_of(digit.glyph)}",
     )
     if right == kept:
         return

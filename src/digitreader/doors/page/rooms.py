@@ -57,7 +57,7 @@ def upload(visit: Visit) -> None:
     _pasting(key="pasting")
     chosen = st.file_uploader(
         "Pictures, PDF or TIFF: choose, drop, or paste with Ctrl+V",
-        type=pictures.KINDS,
+        type=pictures.TAKEN,
         accept_multiple_files=True,
         key="uploader",
     )

@@ -1,0 +1,290 @@
+"""The page without a browser: what it keeps, draws and shows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from conftest import EXAMPLES, ROOT
+
+pytest.importorskip("streamlit", reason="the extra 'page' is not installed")
+
+from streamlit.testing.v1 import AppTest
+
+import digitreader.doors.page
+from digitreader.doors.page import canvas, markup
+from digitreader.doors.page.corrections import NO_DIGIT, Corrections
+from digitreader.doors.page.history import History
+from digitreader.doors.page.models import scores_of
+from digitreader.doors.page.pictures import MOST_PAGES, examples, read_file
+from digitreader.reader import Reader
+from digitreader.sources import Page
+from digitreader.steps import steps_of
+from digitreader.training.datasets import load
+
+PAGE = Path(digitreader.doors.page.__file__).parent
+Shown = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shown:
+    """Shows a room of the page, started in an empty folder with these arguments."""
+    monkeypatch.chdir(tmp_path)
+
+    def show(room: str, *arguments: str) -> AppTest:
+        monkeypatch.setattr(sys, "argv", ["app.py", *arguments])
+        app = AppTest.from_file(ROOT / "app.py", default_timeout=60)
+        app.session_state["room"] = room
+        return app.run()
+
+    return show
+
+
+def html_of(app: AppTest) -> str:
+    return "".join(element.proto.body for element in app.get("html"))
+
+
+# --- what is kept -----------------------------------------------------------------------------
+
+
+def test_training_reads_corrections_back_as_they_were(
+    tmp_path: Path, optdigits: tuple[NDArray[np.uint8], NDArray[np.int64]], reader: Reader
+) -> None:
+    written = [d.glyph for path in sorted(EXAMPLES.glob("p*.*g")) for d in reader.read(path).digits]
+    glyphs = [*optdigits[0][:50], *written]
+    corrections = Corrections(tmp_path / "corrections")
+    labels = [str(i % 10) for i in range(len(glyphs))]
+    for glyph, label in zip(glyphs, labels, strict=True):
+        corrections.keep(glyph, label)
+    corrections.keep(np.eye(28, dtype=np.uint8), NO_DIGIT)
+    read = load(f"folder:{corrections.folder}").train
+    found = {
+        (image.tobytes(), str(target))
+        for image, target in zip(read.images, read.targets, strict=True)
+    }
+    assert found == {(g.tobytes(), label) for g, label in zip(glyphs, labels, strict=True)}
+
+
+def test_a_corrected_glyph_lies_where_it_was_put_last(tmp_path: Path) -> None:
+    corrections = Corrections(tmp_path)
+    glyph, other = np.full((28, 28), 7, np.uint8), np.full((28, 28), 8, np.uint8)
+    for label in ("1", "1", NO_DIGIT, "7"):
+        corrections.keep(glyph, label)
+        assert corrections.find(glyph) == label
+    corrections.keep(other, "7")
+    assert corrections.counts() == {"7": 2}
+    corrections.forget(glyph)
+    assert (corrections.find(glyph), corrections.find(other)) == (None, "7")
+    assert [path for path in tmp_path.rglob("*") if path.suffix == ".part"] == []
+
+
+def test_history_is_downloaded_as_the_command_writes_it(reader: Reader) -> None:
+    history = History()
+    for name in ("felt_pen.png", "postcode.png", "felt_pen.png"):
+        history.keep(name, read_file(reader, name, (EXAMPLES / name).read_bytes()))
+    history.keep("broken", read_file(reader, "broken.png", b"nothing"))
+    rows = list(csv.DictReader(io.StringIO(history.as_csv(reader.labels))))
+    assert [row["label"] for row in rows] == ["7", *"90210", ""]
+    objects = json.loads(history.as_json())
+    assert [(o["source"], o["text"]) for o in objects][:2] == [
+        ("felt_pen.png", "7"), ("postcode.png", "90210"),
+    ]  # fmt: skip
+    assert rows[-1]["status"] == objects[-1]["status"] == "error"
+    assert "broken.png" in rows[-1]["error"]
+
+
+def test_of_a_long_document_the_first_pages_are_read(reader: Reader) -> None:
+    pages = [Image.new("L", (20, 20), 255) for _ in range(MOST_PAGES + 1)]
+    document = io.BytesIO()
+    pages[0].save(document, "TIFF", save_all=True, append_images=pages[1:])
+    *read, (_, last) = read_file(reader, "long.tiff", document.getvalue())
+    assert [reading.status for _, reading in read] == ["empty"] * MOST_PAGES
+    assert (last.status, last.page) == ("error", MOST_PAGES + 1)
+    assert "only the first 100 pages" in str(last.error)
+
+
+def test_the_examples_are_those_of_the_project() -> None:
+    assert set(examples().values()) == {
+        path for path in EXAMPLES.iterdir() if path.suffix in {".png", ".jpg"}
+    }
+
+
+# --- what is drawn ----------------------------------------------------------------------------
+
+POINT = st.tuples(st.integers(40, canvas.WIDTH - 40), st.integers(40, canvas.HEIGHT - 40))
+STROKE = st.builds(
+    lambda width, points: canvas.Stroke(width=width, eraser=False, points=points),
+    st.integers(4, 48),
+    st.lists(POINT, min_size=1, max_size=8),
+)
+
+
+@given(st.lists(STROKE, max_size=4))
+def test_strokes_leave_ink_where_the_pen_was_and_an_eraser_takes_it(
+    strokes: list[canvas.Stroke],
+) -> None:
+    page = canvas.picture_of(strokes)
+    points = [point for stroke in strokes for point in stroke["points"]]
+    assert page.shape == (canvas.HEIGHT, canvas.WIDTH)
+    assert all(page[y, x] == canvas.INK for x, y in points)
+    if not points:
+        assert (page == canvas.PAPER).all()
+    reach = 26  # half of the widest pen, and its soft edge
+    rows, columns = np.nonzero(page != canvas.PAPER)
+    for edge, ink in ((1, rows), (0, columns)):
+        if points:
+            along = [point[edge] for point in points]
+            assert min(along) - reach <= ink.min()
+            assert ink.max() <= max(along) + reach
+    wiped = [rubbed_out(stroke) for stroke in strokes]
+    assert (canvas.picture_of([*strokes, *wiped]) == canvas.PAPER).all()
+
+
+def rubbed_out(stroke: canvas.Stroke) -> canvas.Stroke:
+    """The same path, rubbed out with room to spare."""
+    return canvas.Stroke(width=stroke["width"] + 8, eraser=True, points=stroke["points"])
+
+
+def test_every_probability_has_its_bar(reader: Reader) -> None:
+    (digit,) = reader.read(EXAMPLES / "felt_pen.png").digits
+    whole, half = (np.full(10, share, np.float32) for share in (0.1, 0.05))
+    for probabilities, rest in ((whole, []), (half, ["no digit"])):
+        seen = replace(digit, probabilities=probabilities)
+        bars = markup.bars(seen, reader.labels)
+        cells = Cells(bars).texts
+        assert cells[::2] == [*reader.labels, *rest]
+        shares = [float(cell.removesuffix("%")) / 100 for cell in cells[1::2]]
+        assert shares[:10] == pytest.approx(seen.probabilities.tolist(), abs=0.0011)
+        assert sum(shares) == pytest.approx(1, abs=0.02)
+
+
+class Cells(HTMLParser):
+    """The texts of a table's cells."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.feed(html)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_labels_are_text_and_never_markup(reader: Reader) -> None:
+    (digit,) = reader.read(EXAMPLES / "felt_pen.png").digits
+    label = "<b>"
+    strange = replace(
+        digit, label=label, probabilities=digit.probabilities[:1], top3=((label, 0.9),)
+    )
+    drawn = (
+        markup.bars(strange, [label]),
+        markup.number([label]),
+        markup.confusion([[1]], [label]),
+    )
+    assert label not in "".join(drawn)
+
+
+def test_the_steps_are_the_page_s_own(reader: Reader) -> None:
+    page = Page(np.asarray(Image.open(EXAMPLES / "postcode.png").convert("L")), "postcode")
+    reading = reader.read_page(page)
+    steps = steps_of(page, reading)
+    assert list(steps) == ["page", "ink", "characters", "glyphs", "reading"]
+    assert all(step.dtype == np.uint8 and step.shape[2] == 3 for step in steps.values())
+    np.testing.assert_array_equal(steps["page"][..., 0], page.pixels)
+    first = steps["glyphs"][:56:2, :56:2, 0]
+    np.testing.assert_array_equal(first, reading.digits[0].glyph)
+    blank = np.full((60, 90), 255, np.uint8)
+    empty = steps_of(Page(blank, "blank"), reader.read(blank))
+    assert (empty["ink"] == 255).all()
+    assert (empty["glyphs"] == 0).all()
+
+
+# --- what is shown ----------------------------------------------------------------------------
+
+
+def test_an_example_is_read_and_its_steps_can_be_opened(shown: Shown) -> None:
+    app = shown("Examples")
+    app.button_group(key="example").set_value("postcode").run()
+    assert not app.exception
+    assert "<div>90210</div>" in html_of(app)
+    assert any("no activation maps" in caption.value for caption in app.caption)
+    digits = app.button_group(key="examples-digit-90210")
+    assert digits.options == list("90210")
+    app.session_state["examples-steps"] = True
+    app.run()
+    assert len(app.get("image")) == 6  # the page with its boxes, and five steps
+
+
+def test_a_right_answer_lands_in_its_folder_and_the_history(shown: Shown, tmp_path: Path) -> None:
+    app = shown("Examples", "--corrections", "wrong")
+    app.button_group(key="example").set_value("felt pen").run()
+    (answers,) = (group for group in app.button_group if "right" in str(group.key))
+    answers.set_value("no digit").run()
+    assert len(list((tmp_path / "wrong" / NO_DIGIT).iterdir())) == 1
+    answers.set_value("1").run()
+    answers.run()  # and once more: nothing is lost, nothing is doubled
+    assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["1"]
+    app.session_state["room"] = "History"
+    app.run()
+    assert not app.exception
+    assert "1 × 1" in app.markdown[-1].value
+    assert "folder:wrong" in app.code[0].value
+    assert app.dataframe[0].value["text"].tolist() == ["314159\n2026 11 21\n8067", "7"]
+
+
+def test_a_model_with_maps_is_explained_and_its_results_shown(shown: Shown, trained: Path) -> None:
+    app = shown("Examples", "--model", str(trained / "model.onnx"))
+    assert not app.exception
+    assert 'class="explanation"' in html_of(app)
+    app.session_state["room"] = "Model"
+    app.run()
+    metrics = json.loads((trained / "metrics.json").read_text())["test"]
+    assert f"{metrics['errors']} errors in {metrics['n']}" in app.markdown[-2].value
+    assert 'class="confusion"' in html_of(app)
+
+
+def test_a_model_that_is_none_is_told_in_a_line(shown: Shown, tmp_path: Path) -> None:
+    (tmp_path / "other.onnx").write_bytes(b"no model")
+    app = shown("Draw", "--model", "other.onnx")
+    assert not app.exception
+    assert app.error[0].value.startswith("other.onnx is not a readable ONNX model")
+
+
+def test_the_shipped_model_s_results_are_those_measured() -> None:
+    """`digitreader evaluate -o src/digitreader/models/digits.json` makes them."""
+    scores = scores_of(None)
+    assert scores is not None
+    results = json.loads((ROOT / "benchmarks" / "results" / "reading.json").read_text())
+    measured = results["sets"]["mnist test, classify"]
+    right = int(np.trace(scores["confusion"]))
+    assert (right, scores["n"]) == (measured["right"], measured["n"])
+
+
+def test_the_page_is_served_alike_whichever_way_it_is_started() -> None:
+    here, package = (folder / ".streamlit" / "config.toml" for folder in (ROOT, PAGE))
+    assert here.read_text() == package.read_text()
+    settings = tomllib.loads(here.read_text())
+    assert settings["server"]["address"] == "127.0.0.1"
+    assert settings["browser"]["gatherUsageStats"] is False
+    style = (PAGE / "page.css").read_text()
+    colours = [settings["theme"][scheme]["primaryColor"] for scheme in ("light", "dark")]
+    assert f"light-dark({', '.join(colours)})" in style
