@@ -37,27 +37,54 @@ class Rows:
     broken: dict[int, str]
 
 
-def rows_of(path: Path) -> Iterator[Rows]:
-    """Read a table, a thousand rows at a time.
+def rows_of(path: Path, start: int = 0, stop: int | None = None, offset: int = 0) -> Iterator[Rows]:
+    """Read a table, or its rows from `start` up to `stop`, a thousand at a time.
 
     The header names 784 columns of pixels, with or without a `label` before them; a row is an
-    image, its pixels whole numbers 0–255.
+    image, its pixels whole numbers 0–255. `offset` is where `start` begins, as `places` tells.
 
     Raises:
         SourceError: the file cannot be read, or is another table; the message names it.
     """
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
+        with path.open("rb") as file:
             labelled = _has_labels(file.readline(), path)
-            filled = (line for line in file if line.strip())
-            first = 1
-            while lines := list(islice(filled, AT_ONCE)):
-                yield _parsed(lines, labelled, f"{path}, row ", first)
-                first += len(lines)
+            if offset:
+                file.seek(offset)
+            lines = islice(filter(bytes.strip, file), stop and stop - start)
+            first = start + 1
+            while some := list(islice(lines, AT_ONCE)):
+                yield _parsed(some, labelled, f"{path}, row ", first)
+                first += len(some)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
     if first == 1:
         raise SourceError(f"{path}: expected rows below the header, found none")
+
+
+def places(path: Path, rows: int) -> Iterator[tuple[int, int, int]]:
+    """Cut a table into so many rows each: the first, the one after the last, the first's offset.
+
+    Raises:
+        SourceError: the file cannot be read, or is another table; the message names it.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.readline()
+            _has_labels(header, path)
+            start, row, begins, offset = 0, 0, len(header), len(header)
+            for line in file:
+                if row - start == rows:
+                    yield start, row, begins
+                    start, begins = row, offset
+                row += bool(line.strip())
+                offset += len(line)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    if not row:
+        raise SourceError(f"{path}: expected rows below the header, found none")
+    if row > start:
+        yield start, row, begins
 
 
 def ink_bright(images: Images) -> Images:
@@ -70,7 +97,7 @@ def ink_bright(images: Images) -> Images:
     return images if np.mean(images[:, border] > 127) <= 0.5 else 255 - images
 
 
-def _has_labels(header: str, path: Path) -> bool:
+def _has_labels(header: bytes, path: Path) -> bool:
     """Whether a label comes first in each row."""
     columns = _plain(header).split(",")
     labelled = columns[0] == "label"
@@ -82,11 +109,11 @@ def _has_labels(header: str, path: Path) -> bool:
     return labelled
 
 
-def _plain(line: str) -> str:
-    return line.strip().replace('"', "")
+def _plain(line: bytes) -> str:
+    return line.decode("utf-8-sig", errors="replace").strip().replace('"', "")
 
 
-def _parsed(lines: list[str], labelled: bool, where: str, first: int) -> Rows:
+def _parsed(lines: list[bytes], labelled: bool, where: str, first: int) -> Rows:
     """Parse rows, the first of which has that number."""
     texts = [_plain(line) for line in lines]
     labels = None

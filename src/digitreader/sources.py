@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -69,11 +71,11 @@ class Page:
             object.__setattr__(self, "shape", (height, width))
 
 
-def expand(arguments: Iterable[str]) -> Iterator[str]:
+def expand(arguments: Iterable[str], besides: AbstractSet[str] = frozenset()) -> Iterator[str]:
     """Turn what a user typed into single sources, in order.
 
-    A folder gives the pictures in it and below, a pattern what matches it, `@list.txt` the
-    lines of that file. Anything else stays as it is.
+    A folder gives the pictures in it and below, and files with the suffixes `besides`; a pattern
+    gives what matches it, `@list.txt` the lines of that file. Anything else stays as it is.
 
     Raises:
         SourceError: a list cannot be read, or a folder or a pattern holds no picture; raised
@@ -81,11 +83,11 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
     """
     for argument in arguments:
         if argument.startswith("@"):
-            yield from expand(_lines(Path(argument[1:])))
+            yield from expand(_lines(Path(argument[1:])), besides)
         elif is_url(argument) or is_webcam(argument) or argument == "-":
             yield argument
         elif Path(argument).is_dir():
-            yield from _pictures_in(Path(argument))
+            yield from _files_in(Path(argument), SUFFIXES | besides)
         elif glob.has_magic(argument) and not Path(argument).exists():
             yield from _matching(argument)
         else:
@@ -160,12 +162,18 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def _pictures_in(folder: Path) -> list[str]:
-    found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+def _files_in(folder: Path, suffixes: AbstractSet[str]) -> Iterator[str]:
+    """Yield a folder's files and those below, folder by folder, each by name."""
+    found = False
+    for below, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122 (of a million names)
+                found = True
+                yield os.path.join(below, name)  # noqa: PTH118
     if not found:
-        known = " ".join(sorted(SUFFIXES))
+        known = " ".join(sorted(suffixes))
         raise SourceError(f"{folder}: no picture in this folder; looked for {known}")
-    return found
 
 
 def _matching(pattern: str) -> list[str]:

@@ -13,6 +13,7 @@ from digitreader.errors import DigitReaderError, ExitCode
 SHELLS = ("bash", "zsh", "fish")
 HOMES = {
     "read": "digitreader.doors.read_cli",
+    "batch": "digitreader.doors.batch_cli",
     "page": "digitreader.doors.page_cli",
     "train": "digitreader.doors.train_cli",
     "train-finder": "digitreader.doors.train_cli",

@@ -22,6 +22,23 @@ if TYPE_CHECKING:
     from digitreader.sources import Page
 
 OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
+LAYOUT = click.option(
+    "--layout",
+    type=click.Choice(["auto", "single", "page"]),
+    default="auto",
+    show_default=True,
+    help="One main digit, all digits, or whichever it is.",
+)
+MIN_CONFIDENCE = click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    help="Call digits with less confidence unsure; the default is the model's.",
+)
+MODEL = click.option(
+    "--model",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="An .onnx file made by `digitreader train`; the default comes with the package.",
+)
 
 
 @click.command(no_args_is_help=True)
@@ -51,23 +68,9 @@ OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
     type=OUT_FOLDER,
     help="Write what speaks for each digit's likeliest classes, drawn on it, to this folder.",
 )
-@click.option(
-    "--layout",
-    type=click.Choice(["auto", "single", "page"]),
-    default="auto",
-    show_default=True,
-    help="One main digit, all digits, or whichever it is.",
-)
-@click.option(
-    "--min-confidence",
-    type=click.FloatRange(0, 1),
-    help="Call digits with less confidence unsure; the default is the model's.",
-)
-@click.option(
-    "--model",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="An .onnx file made by `digitreader train`; the default comes with the package.",
-)
+@LAYOUT
+@MIN_CONFIDENCE
+@MODEL
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no messages; the exit code tells.")
 def read(  # noqa: PLR0913 (one parameter per option)
     sources: tuple[str, ...],

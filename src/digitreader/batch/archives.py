@@ -1,0 +1,121 @@
+"""Pictures in archives: zip and tar. No member's name is ever opened, and links are passed over."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from digitreader.batch.items import Failed, Item, Part, pages_of
+from digitreader.errors import SourceError
+from digitreader.outputs import whole
+from digitreader.sources import MAX_BYTES, SUFFIXES, Upload
+
+UNPACKED: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open
+}  # fmt: skip
+BROKEN = (
+    OSError, EOFError, RuntimeError, ValueError, NotImplementedError,
+    zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error,
+)  # fmt: skip
+
+Cuts = Iterator[dict[str, Any]]  # what tells parts of one input apart, as keywords
+
+
+def cut_zip(path: Path, items: int, scratch: Path) -> Cuts:
+    """Cut by the members' names."""
+    del scratch
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        names = (info.filename for info in archive.infolist() if _is_picture(info.filename))
+        while some := tuple(islice(names, items)):
+            yield {"names": some}
+
+
+def open_zip(part: Part) -> Iterator[Item]:
+    """Read members one by one; a broken one costs no other."""
+    with _reading(Path(part.path)), zipfile.ZipFile(part.path) as archive:
+        for name in part.names:
+            shown = f"{part.path}/{name}"
+            try:
+                with archive.open(name) as member:
+                    content = member.read(MAX_BYTES + 1)
+            except BROKEN as error:
+                yield Failed(shown, 1, f"{shown}: cannot be unpacked ({error})")
+            else:
+                yield from _member(shown, content)
+
+
+def cut_tar(path: Path, items: int, scratch: Path) -> Cuts:
+    """Cut by where members' bytes are; a compressed archive is unpacked first, once."""
+    plain = _plain(path, scratch)
+    with _reading(path), tarfile.open(plain, "r:") as archive:
+        members = _members(archive)
+        while some := list(islice(members, items)):
+            yield {
+                "names": tuple(f"{path}/{member.name}" for member in some),
+                "spans": tuple((member.offset_data, member.size) for member in some),
+                "path": str(plain),
+            }
+
+
+def open_tar(part: Part) -> Iterator[Item]:
+    """Read members one by one, from where they are."""
+    with _reading(Path(part.path)), Path(part.path).open("rb") as archive:
+        for name, (offset, size) in zip(part.names, part.spans, strict=True):
+            archive.seek(offset)
+            yield from _member(name, archive.read(min(size, MAX_BYTES + 1)))
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the pictures of an archive without keeping them, as it would."""
+    for member in archive:
+        archive.members = []  # type: ignore[attr-defined]  # (no stub has it)
+        if member.isreg() and _is_picture(member.name):
+            yield member
+
+
+def _plain(path: Path, scratch: Path) -> Path:
+    """The archive itself, or what it unpacks to."""
+    unpacked = UNPACKED.get(path.suffix.lower())
+    if unpacked is None:
+        return path
+    plain = scratch / f"{path.name}.tar"
+    if not plain.exists():
+        scratch.mkdir(parents=True, exist_ok=True)
+        with (
+            _reading(path),
+            unpacked(path) as packed,
+            whole(plain) as draft,
+            draft.open("wb") as out,
+        ):
+            shutil.copyfileobj(packed, out, 1 << 20)
+    return plain
+
+
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def _member(name: str, content: bytes) -> Iterator[Item]:
+    if len(content) > MAX_BYTES:
+        yield Failed(name, 1, f"{name}: larger than {MAX_BYTES // 1_000_000} MB")
+    else:
+        yield from pages_of(Upload(name, content), name)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say of a broken archive that it is one."""
+    try:
+        yield
+    except BROKEN as error:
+        raise SourceError(f"{path}: not an archive that can be read ({error})") from error

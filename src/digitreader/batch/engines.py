@@ -1,0 +1,161 @@
+"""What reads the parts: this machine's cores, or a Ray cluster. Both write the same files."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from digitreader.batch.items import Part
+from digitreader.batch.work import Done, Settings, Worker
+from digitreader.errors import DigitReaderError, UsageError, needs_extra
+
+AHEAD = 2  # parts that wait for each worker
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who reads: so many workers, on a Ray cluster where one is named."""
+
+    workers: int
+    address: str | None = None
+
+
+Engine = Callable[[Iterable[Part], Path, Settings, Crew], Iterator[Done]]
+
+
+# --- this machine -------------------------------------------------------------------------------
+
+
+def local(parts: Iterable[Part], out: Path, settings: Settings, crew: Crew) -> Iterator[Done]:
+    """Read parts in processes of this machine; yield what came of each as it is done.
+
+    Where a process dies, as when memory runs out, the parts in work are read once more, each
+    alone in a process, so that only the one to blame is lost.
+
+    Raises:
+        DigitReaderError: some were lost; all others are done.
+    """
+    queue = iter(parts)
+    lost: list[Part] = []
+    while True:
+        running: dict[Future[Done], Part] = {}
+        try:
+            yield from _side_by_side(queue, running, out, settings, crew.workers)
+            break
+        except BrokenProcessPool:
+            for part in list(running.values()):
+                try:
+                    yield from _side_by_side(iter([part]), {}, out, settings, 1)
+                except BrokenProcessPool:
+                    lost.append(part)
+    if lost:
+        raise DigitReaderError("; ".join(map(_told, lost)) + ". The other parts are done")
+
+
+def _told(part: Part) -> str:
+    of = f"{part.names[0]} … {part.names[-1]}" if part.names else part.path
+    return f"part {part.number} ({of}) ended the process that read it"
+
+
+def _side_by_side(
+    queue: Iterator[Part],
+    running: dict[Future[Done], Part],
+    out: Path,
+    settings: Settings,
+    workers: int,
+) -> Iterator[Done]:
+    """Keep so many workers busy; `running` holds what they have not done yet."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _begin, (out, settings)) as pool:
+        try:
+            while True:
+                for part in islice(queue, workers * AHEAD - len(running)):
+                    running[pool.submit(_read, part)] = part
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    done = future.result()
+                    del running[future]
+                    yield done
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_worker: Worker | None = None  # of this process, where it is one that reads parts
+
+
+def _begin(out: Path, settings: Settings) -> None:
+    global _worker  # noqa: PLW0603 (a process of a pool has no other place)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: this part is finished
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker = Worker(out, settings)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _read(part: Part) -> Done:
+    assert _worker is not None  # the process began with it
+    return _worker.read(part)
+
+
+# --- a cluster ----------------------------------------------------------------------------------
+
+
+def ray(parts: Iterable[Part], out: Path, settings: Settings, crew: Crew) -> Iterator[Done]:
+    """Read parts by Ray Data, in actors that hold a model each; yield what came of each.
+
+    What is read and `out` must lie where all machines of the cluster see them. The parts of an
+    actor that dies are read by another.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        UsageError: there is no cluster at the address.
+    """
+    with needs_extra("Ray", "ray"):
+        import ray as cluster
+        from ray import data
+    rows = [{"number": part.number, "part": part.as_dict()} for part in parts]
+    if not rows:
+        return
+    try:
+        cluster.init(address=crew.address, log_to_driver=False, ignore_reinit_error=True)
+    except ConnectionError as error:
+        raise UsageError(f"no Ray cluster answers at {crew.address}: {error}") from error
+    told = data.from_items(rows, override_num_blocks=len(rows)).map(
+        _Actor,
+        fn_constructor_args=(str(out.absolute()), str(Path.cwd()), asdict(settings)),
+        concurrency=crew.workers,
+        num_cpus=1,
+        max_restarts=-1,
+        max_task_retries=-1,
+    )
+    for row in told.iter_rows():
+        yield Done(**row)
+
+
+class _Actor:
+    """A worker on some machine of a cluster."""
+
+    def __init__(self, out: str, folder: str, settings: dict[str, Any]) -> None:
+        os.chdir(folder)  # which inputs are named from
+        self._worker = Worker(Path(out), Settings(**settings))
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return asdict(self._worker.read(Part.from_dict(row["part"])))
+
+
+ENGINES: dict[str, Engine] = {"local": local, "ray": ray}

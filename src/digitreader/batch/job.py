@@ -1,0 +1,146 @@
+"""A batch in its folder: what is to be read, what is done, and where a killed one goes on.
+
+part-000000.parquet …    a file of rows for each part, there when it is whole
+_manifest.json           inputs and settings; the same command goes on
+_parts.jsonl             the parts, one a line, listed once
+_done.jsonl              what came of each that is done, one a line
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
+from typing import Any, TextIO
+
+from digitreader import __version__
+from digitreader.batch.engines import ENGINES, Crew
+from digitreader.batch.items import Part
+from digitreader.batch.plan import plan
+from digitreader.batch.work import DRAFTS, Done, Settings, file_of
+from digitreader.classifier import SHIPPED, Classifier, shipped_model
+from digitreader.errors import UsageError
+from digitreader.outputs import whole, write_json_file
+
+MANIFEST, PARTS, DONE, UNPACKED = "_manifest.json", "_parts.jsonl", "_done.jsonl", "_unpacked"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a batch is: items of how many, and rows written, with those of what failed."""
+
+    items: int
+    done: int
+    rows: int
+    failed: int
+    digits: int
+
+
+def run(  # noqa: PLR0913 (what a batch is)
+    inputs: Sequence[str],
+    out: Path,
+    settings: Settings,
+    crew: Crew,
+    *,
+    engine: str = "local",
+    items: int = 5000,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Progress:
+    """Read inputs into files of rows in `out`; where that was begun before, go on.
+
+    Inputs are pictures, folders, patterns, @list.txt, and files of many pictures, `plan.KINDS`;
+    a part has so many `items`, pictures or rows of a table, at most. The progress is reported at
+    the start and after each part.
+
+    Raises:
+        UsageError: the folder holds something else, or a batch of other inputs or settings.
+        ModelError: the model is missing or is not one of ours.
+    """
+    Classifier.open(settings.model)  # what is wrong with it is told before anything is written
+    _begin(_manifest(inputs, settings, items), inputs, out, items)
+    sizes = {part.number: part.size for part in _parts(out)}
+    rows = {row.number: row for row in _done(out, settings)}
+    report(_progress(sizes, rows))
+    waiting = (part for part in _parts(out) if part.number not in rows)
+    with (out / DONE).open("w", encoding="utf-8") as file:
+        for row in list(rows.values()):
+            _note(row, file)
+        for row in ENGINES[engine](waiting, out, settings, crew):
+            _note(row, file)
+            rows[row.number] = row
+            report(_progress(sizes, rows))
+    for folder in (DRAFTS, UNPACKED):
+        rmtree(out / folder, ignore_errors=True)
+    return _progress(sizes, rows)
+
+
+def _manifest(inputs: Sequence[str], settings: Settings, items: int) -> dict[str, Any]:
+    """Return all that the rows depend on."""
+    model = Path(settings.model) if settings.model else shipped_model(SHIPPED)
+    return {
+        "digitreader": __version__,
+        "folder": str(Path.cwd()),
+        "inputs": list(inputs),
+        "items": items,
+        "settings": asdict(settings),
+        "model_sha256": sha256(model.read_bytes()).hexdigest(),
+    }
+
+
+def _begin(manifest: dict[str, Any], inputs: Sequence[str], out: Path, items: int) -> None:
+    """List the parts, unless that was done, by the same command."""
+    path = out / MANIFEST
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key, value in manifest.items() if known.get(key) != value]
+        if changed:
+            key = changed[0]
+            raise UsageError(
+                f"{out} holds another batch: its {key} is {known.get(key)!r}, not "
+                f"{manifest[key]!r}; go on with that, or choose another folder"
+            )
+        return
+    if out.exists() and any(not one.name.startswith("_") for one in out.iterdir()):
+        raise UsageError(f"{out} holds other files: choose a new folder, or an empty one")
+    out.mkdir(parents=True, exist_ok=True)
+    with whole(out / PARTS) as draft, draft.open("w", encoding="utf-8") as file:
+        for part in plan(inputs, items, out / UNPACKED):
+            file.write(json.dumps(part.as_dict()) + "\n")
+    write_json_file(manifest, path)
+
+
+def _parts(out: Path) -> Iterator[Part]:
+    with (out / PARTS).open(encoding="utf-8") as file:
+        for line in file:
+            yield Part.from_dict(json.loads(line))
+
+
+def _done(out: Path, settings: Settings) -> Iterator[Done]:
+    """Yield what is noted as done and still there; a kill may have cut the last line."""
+    if not (out / DONE).exists():
+        return
+    for line in (out / DONE).read_text(encoding="utf-8").splitlines():
+        try:
+            row = Done(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        if (out / file_of(row.number, settings)).exists():
+            yield row
+
+
+def _note(row: Done, file: TextIO) -> None:
+    file.write(json.dumps(asdict(row)) + "\n")
+    file.flush()
+
+
+def _progress(sizes: dict[int, int], rows: dict[int, Done]) -> Progress:
+    return Progress(
+        items=sum(sizes.values()),
+        done=sum(sizes[number] for number in rows),
+        rows=sum(row.rows for row in rows.values()),
+        failed=sum(row.failed for row in rows.values()),
+        digits=sum(row.digits for row in rows.values()),
+    )

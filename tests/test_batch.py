@@ -1,0 +1,309 @@
+"""A batch reads whatever holds pictures, each once, and goes on where it was killed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from digitreader.batch.items import Failed, Glyphs, Part
+from digitreader.batch.plan import items_of, plan
+from digitreader.doors.cli import run
+from digitreader.pixel_csv import places
+from digitreader.reader import Reader
+from digitreader.sources import Page
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+dataset = pytest.importorskip("pyarrow.dataset")
+
+N = 23
+Pictures = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def pictures(optdigits: Any) -> Pictures:
+    some: Pictures = optdigits[0][:N]
+    return some
+
+
+@pytest.fixture(scope="module")
+def encoded(pictures: Pictures) -> list[bytes]:
+    return [_png(picture) for picture in pictures]
+
+
+@pytest.fixture(scope="module")
+def inputs(
+    pictures: Pictures, encoded: list[bytes], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The same pictures in everything that holds pictures."""
+    folder = tmp_path_factory.mktemp("inputs")
+    (folder / "png" / "below").mkdir(parents=True)
+    for i, content in enumerate(encoded):
+        (folder / "png" / ("below" if i > N // 2 else "") / f"{i:03}.png").write_bytes(content)
+    flat = pictures.reshape(N, 784)
+    _write_csv(folder / "rows.csv", flat)
+    structs = [{"bytes": content, "path": None} for content in encoded]
+    parquet.write_table(pa.table({"image": structs}), folder / "encoded.parquet", row_group_size=9)
+    parquet.write_table(pa.table({"pixels": list(flat)}), folder / "pixels.parquet")
+    np.save(folder / "stack.npy", pictures)
+    np.savez_compressed(folder / "arrays.npz", x_test=flat, y_test=np.zeros(N))
+    with zipfile.ZipFile(folder / "members.zip", "w") as archive:
+        for i, content in enumerate(encoded):
+            archive.writestr(f"../{i}.png", content)
+        archive.writestr("readme.txt", "not a picture")
+    for name, mode in (
+        ("members.tar", "w"),
+        ("members.tar.gz", "w:gz"),
+        ("members.tar.xz", "w:xz"),
+    ):
+        _write_tar(folder / name, mode, encoded)
+    return {path.name: path for path in folder.iterdir()}
+
+
+def _png(picture: Pictures) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "png")
+    return stream.getvalue()
+
+
+def _write_csv(path: Path, flat: Pictures) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([f"pixel{i}" for i in range(784)])
+        writer.writerows(flat.tolist())
+
+
+def _write_tar(path: Path, mode: Any, encoded: list[bytes]) -> None:
+    with tarfile.open(path, mode) as archive:
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+        for i, content in enumerate(encoded):
+            member = tarfile.TarInfo(f"../{i}.png")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+NAMES = ["png", "rows.csv", "encoded.parquet", "pixels.parquet", "stack.npy", "arrays.npz",
+         "members.zip", "members.tar", "members.tar.gz", "members.tar.xz"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_that_holds_pictures_is_cut_and_opened(
+    name: str, inputs: dict[str, Path], pictures: Pictures, tmp_path: Path
+) -> None:
+    parts = list(plan([str(inputs[name])], 5, tmp_path))
+    assert [part.number for part in parts] == list(range(len(parts)))
+    assert sum(part.size for part in parts) == N
+    assert max(part.size for part in parts) == 5
+    seen: list[Pictures] = []
+    for part in parts:
+        told = Part.from_dict(json.loads(json.dumps(part.as_dict())))  # as it lies on the disk
+        for item in items_of(told):
+            assert not isinstance(item, Failed)
+            seen += list(item.images) if isinstance(item, Glyphs) else [item.pixels]
+    np.testing.assert_array_equal(np.stack(seen), pictures)
+
+
+def test_rows_and_members_are_named_as_their_places(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    def named(name: str) -> list[tuple[str, int]]:
+        pages = [page for part in plan([str(inputs[name])], 5, tmp_path) for page in items_of(part)]
+        return [(page.source, page.number) for page in pages if isinstance(page, Page)]
+
+    for name in ("encoded.parquet", "pixels.parquet", "stack.npy", "arrays.npz"):
+        assert named(name) == [(str(inputs[name]), i + 1) for i in range(N)]
+    for name in ("members.zip", "members.tar", "members.tar.gz"):
+        assert named(name) == [(f"{inputs[name]}/../{i}.png", 1) for i in range(N)]
+
+
+def test_rows_are_those_of_read(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """One by one and many at a time, from files and from tables: the same rows."""
+    out = tmp_path / "out"
+    assert run(["batch", str(inputs["png"]), str(inputs["rows.csv"]), "-o", str(out),
+                "--items", "7", "--workers", "2"]) == 0  # fmt: skip
+    alone = list(Reader().read_many([*sorted(map(str, inputs["png"].rglob("*.png")),
+                                             key=lambda path: Path(path).name),
+                                     str(inputs["rows.csv"])]))  # fmt: skip
+    rows = dataset.dataset(out).to_table().to_pylist()
+    assert len(rows) == 2 * N
+    for row, reading in zip(rows, alone, strict=True):
+        told = reading.as_dict()
+        assert {k: row[k] for k in ("source", "page", "status", "text", "lines", "model")} == {
+            k: told[k] for k in ("source", "page", "status", "text", "lines", "model")
+        }
+        for digit, ours in zip(row["digits"], told["digits"], strict=True):
+            np.testing.assert_allclose(digit["probabilities"], ours["probabilities"], atol=1e-5)
+            assert (digit["box"], digit["label"]) == (ours["box"], ours["label"])
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_rows_may_be_text(form: str, inputs: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(["batch", str(inputs["stack.npy"]), "-o", str(out), "--format", form,
+                "--items", "10", "--workers", "1"]) == 0  # fmt: skip
+    files = sorted(out.glob(f"part-*.{form}"))
+    assert len(files) == 3
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    assert len(lines) == N + (3 if form == "csv" else 0)
+
+
+def test_what_is_broken_is_a_row_and_costs_no_other(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    good = (inputs["png"] / "000.png").read_bytes()
+    structs = [{"bytes": good}, {"bytes": b"no picture"}, {"bytes": None}, {"bytes": good}]
+    parquet.write_table(pa.table({"image": structs}), folder / "rows.parquet")
+    with zipfile.ZipFile(folder / "some.zip", "w") as archive:
+        archive.writestr("a.png", good)
+        archive.writestr("b.png", b"no picture")
+    content = bytearray((folder / "some.zip").read_bytes())
+    content[len("PK") + 40] ^= 0xFF  # a byte of the first member: its checksum is wrong
+    (folder / "torn.zip").write_bytes(content)
+    (folder / "cut.tar").write_bytes(inputs["members.tar"].read_bytes()[:5000])
+    (folder / "no.parquet").write_bytes(b"PAR1 not")
+    (folder / "no.zip").write_bytes(b"PK not")
+    (folder / "numbers.npy").write_bytes(inputs["stack.npy"].read_bytes()[:10_000])
+    out = tmp_path / "out"
+    asked = [str(folder), str(folder / "nothing.png"), "-o", str(out), "--workers", "1"]
+    assert run(["batch", *asked]) == 1
+    rows = dataset.dataset(out).to_table().to_pylist()
+    counts = Counter((Path(row["source"]).name, row["status"] == "error") for row in rows)
+    assert counts[("rows.parquet", True)] == counts[("rows.parquet", False)] == 2
+    assert counts[("b.png", True)] == 2  # in some.zip and torn.zip
+    assert counts[("a.png", False)] == counts[("a.png", True)] == 1
+    assert counts[("numbers.npy", False)] == (10_000 - 128) // 784
+    for name in ("no.parquet", "no.zip", "nothing.png", "numbers.npy"):
+        assert counts[(name, True)] == 1, name
+    assert sum(counts[(f"{i}.png", False)] for i in range(N)) >= 1  # of the tar that was cut
+    assert all(row["error"] for row in rows if row["status"] == "error")
+    assert f"{len(rows)} rows" in capsys.readouterr().out
+
+
+def test_the_same_command_goes_on_and_another_is_refused(
+    inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["batch", str(inputs["stack.npy"]), "-o", str(out), "--items", "5", "--workers", "1"]
+    assert run(command) == 0
+    first = {path.name: path.read_bytes() for path in out.glob("part-*")}
+    times = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
+    (out / "part-000002.parquet").unlink()
+    assert run(command) == 0
+    assert {path.name: path.read_bytes() for path in out.glob("part-*")} == first
+    after = {path.name: path.stat().st_mtime_ns for path in out.glob("part-*")}
+    assert [name for name in times if times[name] != after[name]] == ["part-000002.parquet"]
+    capsys.readouterr()
+    assert run([*command[:1], str(inputs["arrays.npz"]), *command[2:]]) == 2
+    assert "holds another batch: its inputs" in capsys.readouterr().err
+    assert run([*command, "--layout", "single"]) == 2
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.txt").write_text("precious")
+    assert run([*command[:3], str(tmp_path / "photos"), *command[4:]]) == 2
+    assert "holds other files" in capsys.readouterr().err
+
+
+def test_killed_and_started_again_it_repeats_and_loses_nothing(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    """Killed with SIGKILL as soon as the first part is there, then run to its end."""
+    big = tmp_path / "big.npy"
+    np.save(big, np.concatenate([np.load(inputs["stack.npy"])] * 150))
+    rows = 150 * N
+    command = [sys.executable, "-m", "digitreader", "batch", str(big), "-o", "", "--items", "100",
+               "--workers", "2"]  # fmt: skip
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    command[command.index("")] = str(whole)
+    subprocess.run(command, check=True, capture_output=True)
+    command[command.index(str(whole))] = str(torn)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    while not list(torn.glob("part-*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)  # the workers find their parent gone
+    process.wait()
+    _gone(process.pid)
+    assert len(list(torn.glob("part-*"))) < -(-rows // 100), "it was over before it was killed"
+    subprocess.run(command, check=True, capture_output=True)
+    assert dataset.dataset(torn).to_table() == dataset.dataset(whole).to_table()
+    assert dataset.dataset(torn).count_rows() == rows
+    assert sorted(path.name for path in torn.iterdir()) == sorted(
+        path.name for path in whole.iterdir()
+    )
+
+
+def _gone(session: int) -> None:
+    """Wait until no process of the session is left; fail where one stays."""
+    for _ in range(1000):
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    pytest.fail("workers outlive the batch that was killed")
+
+
+def test_ctrl_c_finishes_what_is_in_work(inputs: dict[str, Path], tmp_path: Path) -> None:
+    big = tmp_path / "big.npy"
+    np.save(big, np.concatenate([np.load(inputs["stack.npy"])] * 150))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "digitreader", "batch", str(big), "-o", str(out),
+               "--items", "50", "--workers", "1"]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    while not list(out.glob("part-*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.decode().splitlines() == ["Stopped. The same command goes on."]
+
+
+@given(
+    lengths=st.lists(st.integers(1, 3), min_size=1, max_size=30),
+    rows=st.integers(1, 7),
+    ending=st.sampled_from(["\n", "\r\n"]),
+    last=st.booleans(),
+    blank=st.sets(st.integers(0, 30)),
+)
+def test_a_table_is_cut_where_its_rows_begin(  # noqa: PLR0917
+    lengths: list[int], rows: int, ending: str, last: bool, blank: set[int],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    """Wherever it is cut, the pieces are all of it, blank lines aside."""
+    path = tmp_path_factory.getbasetemp() / f"cut-{os.getpid()}.csv"
+    lines = [",".join(f"pixel{i}" for i in range(784))]
+    for i, length in enumerate(lengths):
+        lines += [""] * (i in blank) + [str(i) * length]
+    content = (ending.join(lines) + ending * last).encode()
+    path.write_bytes(content)
+    cuts = list(places(path, rows))
+    assert [(start, stop) for start, stop, _ in cuts] == [
+        (start, min(start + rows, len(lengths))) for start in range(0, len(lengths), rows)
+    ]
+    ends = [offset for _, _, offset in cuts[1:]] + [len(content)]
+    got = [content[offset:end].split() for (_, _, offset), end in zip(cuts, ends, strict=True)]
+    assert [len(some) for some in got] == [stop - start for start, stop, _ in cuts]
+    assert list(chain(*got)) == [line.encode() for line in lines[1:] if line]
