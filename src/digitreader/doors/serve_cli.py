@@ -58,7 +58,6 @@ def serve(**settings: Any) -> None:
     curl -H 'Content-Type: image/png' --data-binary @7.png http://127.0.0.1:8000/read
     """
     chosen = Settings(**settings)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what uvicorn comes back to
     with ExitStack() as stack:
         if chosen.workers > 1:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="digitreader-metrics-"))
@@ -79,7 +78,7 @@ def serve(**settings: Any) -> None:
             backlog=chosen.max_connections,
             timeout_keep_alive=chosen.idle_seconds,
             timeout_graceful_shutdown=int(chosen.drain_seconds),
-            log_level="warning",
+            log_level="error",
             access_log=False,
             server_header=False,
         )
@@ -103,6 +102,7 @@ def _run(config: uvicorn.Config, listener: socket.socket) -> None:
     from uvicorn import Server
     from uvicorn.supervisors import Multiprocess
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what uvicorn comes back to
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"Reading digits at http://{shown}:{port}; Ctrl-C ends it.", err=True)

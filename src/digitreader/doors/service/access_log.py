@@ -21,6 +21,8 @@ def open_log() -> None:
     _LOG.handlers = [handler]
     _LOG.setLevel(logging.INFO)
     _LOG.propagate = False
+    # What callers send wrongly is answered; it is no trouble of the service.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 def write(scope: Scope, status: int, seconds: float) -> None:

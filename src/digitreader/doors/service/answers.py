@@ -19,26 +19,6 @@ from digitreader.errors import DigitReaderError
 from digitreader.reader import Reader
 from digitreader.reading import DigitStatus, Reading, ReadingStatus
 
-EXAMPLE: dict[str, Any] = {
-    "source": "7.png",
-    "page": 1,
-    "status": "ok",
-    "text": "7",
-    "lines": ["7"],
-    "digits": [
-        {
-            "label": "7",
-            "confidence": 0.999812,
-            "probabilities": [0.0, 0.0, 0.000021, 0.0, 0.0, 0.0, 0.0, 0.999812, 0.0, 0.000167],
-            "top3": [["7", 0.999812], ["9", 0.000167], ["2", 0.000021]],
-            "box": [6, 4, 15, 20],
-            "status": "ok",
-        }
-    ],
-    "model": "digits",
-    "error": None,
-}
-
 
 class DigitAnswer(BaseModel):
     """One digit; `explanation`, a PNG in base64, is there when it was asked for."""
@@ -56,7 +36,7 @@ class DigitAnswer(BaseModel):
 class ReadingAnswer(BaseModel):
     """A page's digits in reading order, as `digitreader read --format json` writes them."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(extra="forbid")
     source: str
     page: int
     status: ReadingStatus
@@ -73,7 +53,7 @@ class Problem(BaseModel):
     error: str
 
 
-class Refusal(DigitReaderError):
+class Refusal(DigitReaderError):  # noqa: N818 (an answer, not a fault)
     """A request that is not read, and the HTTP status that says so.
 
     `retry_after` is in seconds, where trying again may help.

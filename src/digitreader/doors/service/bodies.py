@@ -27,6 +27,7 @@ from digitreader.glyphs import SIDE
 from digitreader.sources import Upload
 
 RAW = ("image/", "application/pdf", "application/octet-stream")  # beginnings of content types
+BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 WHOLE = "<body>"  # the name of a picture that is the request's body
 LONGEST_NAME = 200  # characters
 ROOM = 1000  # values of a JSON body beside those that it is about
@@ -34,14 +35,14 @@ ROOM = 1000  # values of a JSON body beside those that it is about
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
 _Side = Annotated[list[T], Field(min_length=SIDE, max_length=SIDE)]
-_Pixel = Annotated[int, Field(ge=0, le=255)]
+_Pixel = Annotated[float, Field(ge=0, le=255, multiple_of=1)]  # 7.0 is whole, as in JSON
 
 
 class SentPicture(BaseModel):
     """A picture: the bytes of its file in base64, and a name for its reading."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    data: str
+    data: str = Field(json_schema_extra={"contentEncoding": "base64", "pattern": BASE64})
     name: str | None = None
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from digitreader import __version__
-from digitreader.doors.service.answers import Refusal
+from digitreader.doors.service.answers import Problem, Refusal
 from digitreader.doors.service.bodies import parsed
 from digitreader.doors.service.schema import REFUSALS, sent
 from digitreader.doors.service.state import Service, service_of
@@ -27,8 +27,11 @@ INPUT, OUTPUT = "glyphs", "probabilities"
 VERSION = "1"  # of each model: a file is one
 PLATFORM = "onnxruntime_onnx"
 
+NO_MODEL: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "There is no such model, or version of it."}
+}
 Given = Annotated[Service, Depends(service_of)]
-router = APIRouter(prefix="/v2", tags=["open inference protocol"], responses=REFUSALS)
+router = APIRouter(prefix="/v2", tags=["open inference protocol"], responses=NO_MODEL | REFUSALS)
 
 
 class Parameters(BaseModel):
@@ -163,9 +166,13 @@ def _glyphs(tensor: TensorIn, rest: bytes, most: int) -> NDArray[np.uint8]:
         values = np.asarray(tensor.data)
     except ValueError:
         values = np.empty(0)  # ragged
-    if values.size != size or values.dtype.kind not in "iu" or not (values >> 8 == 0).all():
+    if values.size != size or values.dtype.kind not in "iuf" or not _are_bytes(values):
         raise Refusal(400, f"{INPUT}.data: expected {size} whole numbers 0–255")
     return values.astype(np.uint8).reshape(shape)  # [N, 28, 28]
+
+
+def _are_bytes(values: NDArray[Any]) -> bool:
+    return bool(((values >= 0) & (values <= 255) & (values % 1 == 0)).all())
 
 
 def _answer(asked: Inference, model: str, values: NDArray[np.float32]) -> Response:

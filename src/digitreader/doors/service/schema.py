@@ -29,6 +29,26 @@ FORM = {
 # A grey dot, as an example that can be sent.
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 
+EXAMPLE: dict[str, Any] = {
+    "source": "7.png",
+    "page": 1,
+    "status": "ok",
+    "text": "7",
+    "lines": ["7"],
+    "digits": [
+        {
+            "label": "7",
+            "confidence": 0.999812,
+            "probabilities": [0.0, 0.0, 0.000021, 0.0, 0.0, 0.0, 0.0, 0.999812, 0.0, 0.000167],
+            "top3": [["7", 0.999812], ["9", 0.000167], ["2", 0.000021]],
+            "box": [6, 4, 15, 20],
+            "status": "ok",
+        }
+    ],
+    "model": "digits",
+    "error": None,
+}
+
 WHY = {
     400: "The body is empty, ended early, or is not what its head says.",
     401: "The token is missing or wrong.",
@@ -66,5 +86,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
             [(model, "validation") for model in sorted(_sent, key=str)], ref_template=PLACE
         )
         told["components"]["schemas"].update(models["$defs"])
+        told["components"]["schemas"]["ReadingAnswer"]["examples"] = [EXAMPLE]
         app.openapi_schema = told
     return app.openapi_schema

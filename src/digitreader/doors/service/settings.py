@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from digitreader.errors import UsageError
+
 MB = 1_000_000
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the service does and how far it goes. The limits hold for each worker."""
+    """What the service does and how far it goes. The limits hold for each worker.
+
+    Raises:
+        UsageError: a number makes no sense.
+    """
 
     host: Annotated[str, "Address to listen at; 0.0.0.0 lets the whole network in."] = "127.0.0.1"
     port: Annotated[int, "Port to listen at; 0 takes a free one."] = 8000
@@ -54,6 +60,11 @@ class Settings:
         float, "Time for a request to arrive, and for its answer to be taken; then it is cut off."
     ] = 20
     idle_seconds: Annotated[int, "Time that a connection may stay open without a request."] = 5
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads", "max_pages", "max_glyphs", "max_connections"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}: expected 1 or more, got {getattr(self, name)}")
 
     @property
     def max_body(self) -> int:

@@ -1,0 +1,237 @@
+"""The rooms of the service one by one, without a process: the pool, batches, bodies, the token."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from PIL import Image
+
+from digitreader.classifier import ModelCard
+from digitreader.doors.service.answers import Refusal
+from digitreader.doors.service.app import create
+from digitreader.doors.service.settings import Settings
+from digitreader.doors.service.work import Batches, Work, readings
+from digitreader.reader import Reader
+from digitreader.sources import Upload
+
+T = TypeVar("T")
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TINY = (EXAMPLES / "tiny_28x28.png").read_bytes()
+PNG = {"Content-Type": "image/png"}
+
+
+def ask(settings: Settings, calls: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+    """Make an application and call it."""
+
+    async def all_of_it() -> T:
+        transport = httpx.ASGITransport(create(settings), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await calls(client)
+
+    return asyncio.run(all_of_it())
+
+
+@pytest.fixture(scope="session")
+def with_maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of one convolution, whose maps are its logits before they are pooled."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(10, 1, 7, 7)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["glyphs"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["floats", "axis"], ["image"]),
+        helper.make_node("Conv", ["image", "weights"], ["seen"], strides=[7, 7]),
+        helper.make_node("GlobalAveragePool", ["seen"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["logits"]),
+        helper.make_node("Transpose", ["seen"], ["maps"], perm=[0, 2, 3, 1]),
+    ]
+    constants = [
+        onnx.numpy_helper.from_array(weights / 2550, "weights"),
+        onnx.numpy_helper.from_array(np.array([1]), "axis"),
+    ]
+    glyphs = helper.make_tensor_value_info("glyphs", TensorProto.UINT8, ["n", 28, 28])
+    outputs = [
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 10]),
+        helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["n", 4, 4, 10]),
+    ]
+    graph = helper.make_graph(nodes, "tiny", [glyphs], outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    card = ModelCard("tiny", tuple("0123456789"), 1.0, 0.5)
+    helper.set_model_props(model, {"digitreader": json.dumps(card.as_dict())})
+    path = tmp_path_factory.mktemp("maps") / "tiny.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_what_decided_is_drawn_when_it_is_asked_for(with_maps: Path) -> None:
+    async def both(client: httpx.AsyncClient) -> list[Any]:
+        paths = ("/read?layout=single&explain=true", "/read?layout=single")
+        return [(await client.post(path, content=TINY, headers=PNG)).json() for path in paths]
+
+    explained, plain = ask(Settings(model=with_maps), both)
+    picture = base64.b64decode(explained["digits"][0].pop("explanation"))
+    assert explained == plain
+    reader = Reader(with_maps)
+    expected = reader.explain(reader.read(TINY, "single").digits[0])
+    shown = Image.open(io.BytesIO(picture))
+    np.testing.assert_array_equal(np.asarray(shown), np.asarray(expected))
+
+
+def test_a_token_opens_all_but_the_probes(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("s3cret\n")
+    tries = {
+        None: 401, "": 401, "Bearer": 401, "Bearer ": 401, "Bearer S3cret": 401, "s3cret": 401,
+        "Basic s3cret": 401, "Bearer s3cret x": 401, "Bearer s3cret": 200, "bearer s3cret": 200,
+    }  # fmt: skip
+
+    async def statuses(client: httpx.AsyncClient) -> Any:
+        given = [{} if t is None else {"Authorization": t} for t in tries]
+        answers = [await client.get("/model", headers=headers) for headers in given]
+        probes = [await client.get(p) for p in ("/healthz", "/readyz", "/v2/health/ready")]
+        closed = [await client.get(p) for p in ("/metrics", "/openapi.json", "/docs", "/nowhere")]
+        return answers, probes, closed
+
+    answers, probes, closed = ask(Settings(token_file=file), statuses)
+    assert [answer.status_code for answer in answers] == list(tries.values())
+    assert answers[0].headers["WWW-Authenticate"] == "Bearer"
+    assert list(answers[0].json()) == ["error"]
+    assert {answer.status_code for answer in probes} == {200}
+    assert {answer.status_code for answer in closed} == {401}
+
+
+def test_more_than_may_be_held_is_refused_and_let_go() -> None:
+    settings = Settings(max_held_mb=0.001)
+
+    async def large_then_small(client: httpx.AsyncClient) -> list[int]:
+        sizes = (bytes(2000), TINY, bytes(2000), TINY)
+        return [(await client.post("/read", content=c, headers=PNG)).status_code for c in sizes]
+
+    assert ask(settings, large_then_small) == [503, 200, 503, 200]
+
+
+def test_a_body_that_breaks_off_is_let_go() -> None:
+    settings = Settings(max_held_mb=0.001)
+
+    async def half() -> AsyncIterator[bytes]:
+        yield bytes(800)
+        raise ConnectionError
+
+    async def broken_then_whole(client: httpx.AsyncClient) -> list[int]:
+        bodies = (half(), half(), TINY)
+        return [(await client.post("/read", content=b, headers=PNG)).status_code for b in bodies]
+
+    assert ask(settings, broken_then_whole) == [500, 500, 200]
+
+
+def test_a_fault_of_the_program_is_said_and_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(Reader, "read_pages", broken)
+
+    async def read(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post("/read", content=TINY, headers=PNG)
+
+    answer = ask(Settings(), read)
+    assert (answer.status_code, list(answer.json())) == (500, ["error"])
+    assert "secret" not in answer.text
+
+
+def test_the_pool_takes_as_many_as_it_has_room_for() -> None:
+    async def crowd() -> list[object]:
+        work = Work(Settings(threads=2, queue=3))
+        go = threading.Event()
+        tasks = [asyncio.create_task(work.do(lambda _: go.wait(60))) for _ in range(8)]
+        await asyncio.sleep(0)
+        go.set()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        again = await work.do(lambda _: "again")
+        work.close()
+        return [*done, again]
+
+    *done, again = asyncio.run(crowd())
+    assert done[:5] == [True] * 5
+    assert [getattr(error, "status", None) for error in done[5:]] == [503] * 3
+    assert again == "again"
+
+
+def test_work_whose_turn_comes_too_late_is_not_done() -> None:
+    async def late() -> Refusal:
+        work = Work(Settings(answer_seconds=-1))
+        with pytest.raises(Refusal) as caught:
+            await work.do(lambda _: pytest.fail("was done"))
+        work.close()
+        return caught.value
+
+    assert asyncio.run(late()).status == 503
+
+
+def test_pages_after_the_deadline_are_not_read() -> None:
+    reader = Reader()
+    uploads = [Upload(f"{i}.png", TINY) for i in range(4)]
+    soon, past = monotonic() + 600, monotonic() - 1
+    whole = list(readings(reader, uploads, "auto", 20, soon))
+    cut = list(readings(reader, uploads, "auto", 20, past))
+    assert [row.error for row in whole] == [None] * 4
+    assert [row.source for row in cut] == ["0.png", "1.png"]
+    assert "the time was over" in str(cut[1].error)
+    assert [r.error for r in readings(reader, uploads, "auto", 4, soon)] == [None] * 4
+
+
+def test_glyphs_of_several_callers_go_together() -> None:
+    runs: list[int] = []
+
+    async def run(glyphs: NDArray[np.uint8]) -> Sequence[int]:
+        runs.append(len(glyphs))
+        await asyncio.sleep(0.01)
+        return [int(glyph[0, 0]) for glyph in glyphs]
+
+    async def callers() -> list[Sequence[int]]:
+        batches = Batches(run, most=10)
+        sizes = (1, 3, 6, 1, 4, 25, 2)
+        glyphs = [np.full((size, 28, 28), i, np.uint8) for i, size in enumerate(sizes)]
+        return await asyncio.gather(*(batches.do(each) for each in glyphs))
+
+    answers = asyncio.run(callers())
+    assert answers == [[0], [1] * 3, [2] * 6, [3], [4] * 4, [5] * 25, [6] * 2]
+    assert sum(runs) == 42
+    assert runs == [10, 5, 25, 2]  # no more than ten together
+
+
+def test_a_run_that_fails_fails_for_its_callers_alone() -> None:
+    async def run(glyphs: NDArray[np.uint8]) -> Sequence[int]:
+        if glyphs.any():
+            raise RuntimeError("broken")
+        return [0] * len(glyphs)
+
+    async def callers() -> list[Any]:
+        batches = Batches(run, most=1)
+        glyphs = [np.full((1, 28, 28), value, np.uint8) for value in (0, 1, 0)]
+        return await asyncio.gather(*map(batches.do, glyphs), return_exceptions=True)
+
+    first, second, third = asyncio.run(callers())
+    assert (first, third) == ([0], [0])
+    assert isinstance(second, RuntimeError)
+
+
+@pytest.mark.parametrize("name", ["workers", "threads", "max_pages", "max_connections"])
+def test_settings_that_make_no_sense_are_refused(name: str) -> None:
+    from digitreader.errors import UsageError
+
+    with pytest.raises(UsageError, match=f"{name}: expected 1 or more, got 0"):
+        replace(Settings(), **{name: 0})  # type: ignore[arg-type]
