@@ -102,11 +102,18 @@ def _run(config: uvicorn.Config, listener: socket.socket) -> None:
     from uvicorn import Server
     from uvicorn.supervisors import Multiprocess
 
+    class Workers(Multiprocess):
+        """Lets go of the door when it ends its workers, or callers would wait behind it."""
+
+        def terminate_all(self) -> None:
+            super().terminate_all()
+            listener.close()
+
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what uvicorn comes back to
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"Reading digits at http://{shown}:{port}; Ctrl-C ends it.", err=True)
     if config.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
+        Workers(config, sockets=[listener]).run()
     else:
         Server(config).run(sockets=[listener])

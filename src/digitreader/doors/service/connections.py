@@ -18,6 +18,7 @@ from digitreader.doors.service.settings import Settings
 from digitreader.doors.service.work import SOON
 
 END_OF_HEAD = b"\r\n\r\n"
+LAST_CALL = 0.2  # s
 
 
 class Connection(HttpToolsProtocol):
@@ -75,6 +76,10 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self.loop.call_later(self._settings.receive_seconds, self._end_if_stuck)
+
+    def shutdown(self) -> None:
+        """Close, when a request that is on its way at the end has been answered, too."""
+        self.loop.call_later(LAST_CALL, super().shutdown)
 
     def _end_if_stuck(self) -> None:
         if self.transport.get_write_buffer_size():
