@@ -143,25 +143,21 @@ def test_strokes_leave_ink_where_the_pen_was_and_an_eraser_takes_it(
     strokes: list[canvas.Stroke],
 ) -> None:
     page = canvas.picture_of(strokes)
-    points = [point for stroke in strokes for point in stroke["points"]]
-    assert page.shape == (canvas.HEIGHT, canvas.WIDTH)
-    assert all(page[y, x] == canvas.INK for x, y in points)
-    if not points:
-        assert (page == canvas.PAPER).all()
-    reach = 26  # half of the widest pen, and its soft edge
-    rows, columns = np.nonzero(page != canvas.PAPER)
-    for edge, ink in ((1, rows), (0, columns)):
-        if points:
-            along = [point[edge] for point in points]
-            assert min(along) - reach <= ink.min()
-            assert ink.max() <= max(along) + reach
-    wiped = [rubbed_out(stroke) for stroke in strokes]
+    points = np.array([p for stroke in strokes for p in stroke["points"]], int).reshape(-1, 2)
+    assert page.shape == (canvas.HEIGHT // canvas.COARSE, canvas.WIDTH // canvas.COARSE)
+    columns, rows = (points // canvas.COARSE).T
+    assert (page[rows, columns] < canvas.PAPER).all()
+    assert (len(points) > 0) == (page < canvas.PAPER).any()
+    inked = canvas.COARSE * np.argwhere(page < canvas.PAPER)[:, ::-1]  # [n, 2], x and y
+    reach = 30  # half of the widest pen, its soft edge and a coarse pixel
+    if len(points):
+        assert (points.min(axis=0) - reach <= inked).all()
+        assert (inked <= points.max(axis=0) + reach).all()
+    wiped = [
+        canvas.Stroke(width=stroke["width"] + 8, eraser=True, points=stroke["points"])
+        for stroke in strokes
+    ]
     assert (canvas.picture_of([*strokes, *wiped]) == canvas.PAPER).all()
-
-
-def rubbed_out(stroke: canvas.Stroke) -> canvas.Stroke:
-    """The same path, rubbed out with room to spare."""
-    return canvas.Stroke(width=stroke["width"] + 8, eraser=True, points=stroke["points"])
 
 
 def test_every_probability_has_its_bar(reader: Reader) -> None:

@@ -20,7 +20,7 @@ from digitreader.errors import needs_extra
 )
 @click.option(
     "--model",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An .onnx file made by `digitreader train`; the default comes with the package.",
 )
 @click.option(

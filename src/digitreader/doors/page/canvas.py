@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from digitreader.reading import Digit
 
 WIDTH, HEIGHT = 640, 320  # px, however large it is on the screen
+# The reader sees every fourth: of 120 digits by 12 writers, drawn 60, 120 and 220 px high, it reads
+# 115, 119 and 118 then, 116, 117 and 117 otherwise. Strokes that are no digit yet, for which it
+# looks in many sizes, take 0.16 s of processor time instead of 0.43.
+COARSE = 4
 PAPER, INK = 255, 0
 KEY = "canvas"
 
@@ -27,14 +31,15 @@ class Stroke(TypedDict):
 
 
 def picture_of(strokes: Sequence[Stroke]) -> NDArray[np.uint8]:
-    """Draw strokes as the sheet shows them: uint8 [HEIGHT, WIDTH], ink dark."""
+    """Draw strokes as the sheet shows them: uint8 [HEIGHT / COARSE, WIDTH / COARSE], ink dark."""
     page = np.full((HEIGHT, WIDTH), PAPER, np.uint8)
     for stroke in strokes:
         first, *points = stroke["points"]
         colour = PAPER if stroke["eraser"] else INK
         path = np.array([first, first, *points], np.int32)  # so that a dot is a line, too
         cv2.polylines(page, [path], False, colour, stroke["width"], cv2.LINE_AA)
-    return page
+    size = (WIDTH // COARSE, HEIGHT // COARSE)
+    return np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def strokes() -> list[Stroke]:

@@ -70,17 +70,18 @@ def _bar(label: str, share: float, likely: Sequence[str]) -> str:
 
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """Return a table of what is taken for what: a row is what it is, a column what was read."""
+    table = np.array(counts)
+    most = max(1, int((table - np.diag(table.diagonal())).max()))  # of one kind of error
     head = "".join(f'<th scope="col">{escape(label)}</th>' for label in labels)
     rows = "".join(
         f'<tr><th scope="row">{escape(label)}</th>'
-        + "".join(_cell(n, i == j, max(*row, 1)) for j, n in enumerate(row))
+        + "".join(_cell(n, i == j, n / most) for j, n in enumerate(row))
         + "</tr>"
         for i, (label, row) in enumerate(zip(labels, counts, strict=True))
     )
     return f'<table class="confusion"><tr><th></th>{head}</tr>{rows}</table>'
 
 
-def _cell(count: int, right: bool, most: int) -> str:
+def _cell(count: int, right: bool, share: float) -> str:
     kind = "right" if right else "wrong"
-    strength = 100 * (count / most) ** 0.5  # so that a few errors are seen beside many right ones
-    return f'<td class="{kind}" style="--share:{strength:.0f}%">{count or ""}</td>'
+    return f'<td class="{kind}" style="--share:{60 * share:.0f}%">{count or ""}</td>'

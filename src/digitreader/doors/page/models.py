@@ -84,7 +84,7 @@ def _rows(card: ModelCard) -> dict[str, str]:
         "Unsure below": f"{100 * card.unsure_below:.0f}% confidence",
         "Temperature": f"{card.temperature:.3f}",
     }
-    knobs = {"Network": "network", "Trained on": "dataset", "Digits varied": "augment"}
+    knobs = {"Network": "network", "Trained on": "dataset", "Augmentation": "augment"}
     rows |= {name: str(recipe[knob]) for name, knob in knobs.items() if knob in recipe}
     if held := card.trained.get("validation"):
         rows["Held-out training images"] = f"{100 * held['accuracy']:.2f}% of {held['n']:,} right"

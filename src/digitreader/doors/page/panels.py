@@ -19,11 +19,12 @@ STEPS = {
     "ink": "Its ink: shadows and grain are gone",
     "characters": "Every character found: digits green, other writing blue",
     "glyphs": "The digits' glyphs, 28×28 px each, as the model sees them",
-    "reading": "The reading",
+    "reading": "The reading, with its confidences",
 }
+STEP_WIDTH = 400  # px
 SAID = {
-    "ok": "Every digit is sure.",
-    "unsure": "Unsure: look at the digits with a question mark.",
+    "ok": "Sure.",
+    "unsure": "Unsure: one digit or more may be another.",
     "not_a_digit": "Not a digit: something else is drawn or written here.",
     "empty": "Nothing is written here.",
 }
@@ -49,7 +50,7 @@ def show_page(
     reader: Reader, corrections: Corrections, page: Page, reading: Reading, room: str
 ) -> None:
     """Show a page with its boxes beside what it says, and below that its digits and steps."""
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(2, gap="medium")
     with left:
         shown = annotated(page.pixels, reading, page.shape)
         st.image(shown, width="stretch", output_format="JPEG", alt=f"{reading.source}, with boxes")
@@ -86,7 +87,7 @@ def show_digits(reader: Reader, corrections: Corrections, reading: Reading, room
 
 def show_digit(reader: Reader, digit: Digit) -> None:
     """Show what the model saw, how likely it is what, and what spoke for that."""
-    seen, likely = st.columns([1, 2], gap="large")
+    seen, likely = st.columns([1, 2], gap="medium")
     with seen:
         st.caption("What the model saw, 28×28")
         st.html(markup.glyph(digit.glyph))
@@ -129,10 +130,13 @@ def correct(corrections: Corrections, labels: tuple[str, ...], digit: Digit, roo
 def show_steps(page: Page, reading: Reading, room: str) -> None:
     """Show how a page was read, step by step, where that is asked for."""
     opened = st.expander("How it was read", key=f"{room}-steps", on_change="rerun")
-    if opened.open:
-        with opened:
-            for name, picture in steps_of(page, reading).items():
-                st.image(picture, caption=STEPS[name], output_format="JPEG")
+    if not opened.open:
+        return
+    with opened, st.container(horizontal=True):
+        for name, picture in steps_of(page, reading).items():
+            with st.container(width=STEP_WIDTH):
+                st.caption(STEPS[name])
+                st.image(picture, width="stretch", output_format="JPEG", alt=STEPS[name])
 
 
 def _judged(digit: Digit) -> str:

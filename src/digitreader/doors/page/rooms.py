@@ -11,7 +11,6 @@ from digitreader.doors.page import canvas, panels, pictures
 from digitreader.doors.page.corrections import Corrections
 from digitreader.doors.page.history import History, Pages
 from digitreader.reader import Reader
-from digitreader.reading import percent
 from digitreader.sources import Page
 
 
@@ -28,7 +27,8 @@ class Visit:
 def draw(visit: Visit) -> None:
     """Read while something is drawn."""
     room = "draw"
-    page = Page(canvas.picture_of(canvas.strokes()), _drawing())
+    picture = canvas.picture_of(canvas.strokes())
+    page = Page(picture, _drawing(), shape=(canvas.HEIGHT, canvas.WIDTH))
     reading = visit.reader.read_page(page)
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -104,15 +104,16 @@ def history(visit: Visit) -> None:
     rows = [
         {
             "picture": reading.source,
-            "page": reading.page,
             "text": reading.text,
-            "least sure": percent(min((d.confidence for d in reading.digits), default=0)),
             "status": reading.error or reading.status,
+            "least sure": min((digit.confidence for digit in reading.digits), default=None),
+            "page": reading.page,
             "model": reading.model,
         }
         for reading in readings
     ]
-    st.dataframe(rows, hide_index=True)
+    shares = {"least sure": st.column_config.NumberColumn(format="percent")}
+    st.dataframe(rows, hide_index=True, column_config=shares)
     with st.container(horizontal=True):
         csv = visit.history.as_csv(visit.reader.labels)
         st.download_button("Download CSV", csv, "readings.csv", "text/csv", on_click="ignore")
