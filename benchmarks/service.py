@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from PIL import Image
 
@@ -130,9 +131,10 @@ def service(
         subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True) as process,
     ):
         assert process.stderr is not None
-        line = process.stderr.readline()
+        url = process.stderr.readline().split()[3].rstrip(";")
+        urlopen(f"{url}/readyz").close()
         try:
-            yield line.split()[3].rstrip(";"), process
+            yield url, process
         finally:
             process.send_signal(signal.SIGTERM)
 

@@ -77,7 +77,7 @@ def serve(**settings: Any) -> None:
             workers=chosen.workers,
             backlog=chosen.max_connections,
             timeout_keep_alive=chosen.idle_seconds,
-            timeout_graceful_shutdown=int(chosen.drain_seconds),
+            timeout_graceful_shutdown=chosen.drain_seconds,
             log_level="error",
             access_log=False,
             server_header=False,

@@ -20,17 +20,12 @@ from starlette.exceptions import HTTPException
 
 from digitreader import __version__
 from digitreader.doors.service import access_log, metrics, protocol
-from digitreader.doors.service.answers import (
-    ReadingAnswer,
-    Refusal,
-    as_json,
-    explained,
-)
+from digitreader.doors.service.answers import ReadingAnswer, Refusal, as_json, explained
 from digitreader.doors.service.bodies import SentGlyphs, SentPictures, glyphs_of, told, uploads_of
 from digitreader.doors.service.gate import Gate
 from digitreader.doors.service.schema import BYTES, DOT, FORM, REFUSALS, describe, sent
 from digitreader.doors.service.settings import Settings
-from digitreader.doors.service.state import Service, service_of
+from digitreader.doors.service.state import Given, Service
 from digitreader.doors.service.work import readings
 from digitreader.errors import ModelError, UsageError
 from digitreader.pixel_csv import ink_bright
@@ -42,7 +37,6 @@ Nothing is fetched and nothing is kept: pictures are sent in requests, and forgo
 answered. A picture that cannot be read is a row with status `error`, among those that can.
 """
 
-Given = Annotated[Service, Depends(service_of)]
 router = APIRouter(responses=REFUSALS)
 
 
@@ -207,6 +201,7 @@ def _linger_on_sigterm(service: Service) -> None:
     def later(number: int, frame: FrameType | None) -> None:
         if service.work.draining:
             at_once(number, frame)
+            return
         service.work.draining = True
         loop.call_soon_threadsafe(
             loop.call_later, service.settings.linger_seconds, at_once, number, frame

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Annotated, Any, Literal
+import re
+from typing import Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,7 +20,7 @@ from digitreader import __version__
 from digitreader.doors.service.answers import Problem, Refusal
 from digitreader.doors.service.bodies import parsed
 from digitreader.doors.service.schema import REFUSALS, sent
-from digitreader.doors.service.state import Service, service_of
+from digitreader.doors.service.state import Given, Service
 from digitreader.glyphs import SIDE
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
@@ -30,7 +31,6 @@ PLATFORM = "onnxruntime_onnx"
 NO_MODEL: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There is no such model, or version of it."}
 }
-Given = Annotated[Service, Depends(service_of)]
 router = APIRouter(prefix="/v2", tags=["open inference protocol"], responses=NO_MODEL | REFUSALS)
 
 
@@ -95,7 +95,7 @@ async def ready(service: Given) -> dict[str, bool]:
 @router.get("/models/{model}/versions/{version}")
 async def metadata(service: Given, model: str, version: str = VERSION) -> dict[str, Any]:
     """Tell which tensors go in and out."""
-    check_model(service, model, version)
+    _check_model(service, model, version)
     labels = len(service.reader.labels)
     return {
         "name": model,
@@ -110,7 +110,7 @@ async def metadata(service: Given, model: str, version: str = VERSION) -> dict[s
 @router.get("/models/{model}/versions/{version}/ready")
 async def model_ready(service: Given, model: str, version: str = VERSION) -> dict[str, Any]:
     """Tell whether the model takes new work."""
-    check_model(service, model, version)
+    _check_model(service, model, version)
     service.check_ready()
     return {"name": model, "ready": True}
 
@@ -119,7 +119,7 @@ async def model_ready(service: Given, model: str, version: str = VERSION) -> dic
 @router.post("/models/{model}/versions/{version}/infer", openapi_extra=sent(Inference))
 async def infer(request: Request, service: Given, model: str, version: str = VERSION) -> Response:
     """Give calibrated probabilities of 28×28 pictures."""
-    check_model(service, model, version)
+    _check_model(service, model, version)
     service.work.check_room()
     async with service.bodies.of(request) as body:
         asked, glyphs = _taken_apart(request.headers.get(HEAD_LENGTH), body, service)
@@ -127,7 +127,7 @@ async def infer(request: Request, service: Given, model: str, version: str = VER
     return _answer(asked, model, np.asarray(probabilities, np.float32))
 
 
-def check_model(service: Service, model: str, version: str) -> None:
+def _check_model(service: Service, model: str, version: str) -> None:
     """Refuse a name that no model here has.
 
     Raises:
@@ -144,7 +144,7 @@ def _taken_apart(
     most = service.settings.max_glyphs
     head, rest = body, b""
     if head_length is not None:
-        if not head_length.isdecimal() or int(head_length) > len(body):
+        if not re.fullmatch("[0-9]{1,9}", head_length) or int(head_length) > len(body):
             raise Refusal(400, f"{HEAD_LENGTH}: expected how many bytes of the body are JSON")
         head, rest = body[: int(head_length)], body[int(head_length) :]
     asked = parsed(Inference, head, most * (SIDE + 1) * (SIDE + 1))

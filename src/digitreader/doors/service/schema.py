@@ -63,7 +63,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": why} for status, why in WHY.items()
 }
 
-_sent: set[type[BaseModel]] = set()
+_sent: set[type[BaseModel]] = set()  # the bodies' models, as the routes name them
 
 
 def sent(model: type[BaseModel], example: Any = None, **others: Any) -> dict[str, Any]:

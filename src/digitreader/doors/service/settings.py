@@ -39,7 +39,7 @@ class Settings:
         float, "Time to wait for a thread and to read; pages that come later are not read."
     ] = 30
     drain_seconds: Annotated[
-        float, "Time to finish what was accepted when the service is told to end."
+        int, "Time to finish what was accepted when the service is told to end."
     ] = 30
     linger_seconds: Annotated[
         float, "Time to go on refusing politely after SIGTERM, until load balancers have noticed."

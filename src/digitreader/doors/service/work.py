@@ -92,7 +92,7 @@ class Batches(Generic[T]):
     """Glyphs of several callers made one run of the network.
 
     No one waits for company: what comes while a run goes on is the next. A run of many takes a
-    quarter less time a glyph, and one trip to a thread instead of many.
+    fifth less time a glyph, and one trip to a thread instead of many.
     """
 
     def __init__(self, run: Callable[[Glyphs], Awaitable[Sequence[T]]], most: int) -> None:
