@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,6 +21,7 @@ from digitreader.batch.work import Done, Settings, Worker
 from digitreader.errors import DigitReaderError, UsageError, needs_extra
 
 AHEAD = 2  # parts that wait for each worker
+ANSWER = 5  # seconds that a cluster may take to
 
 
 @dataclass(frozen=True)
@@ -125,37 +128,57 @@ def ray(parts: Iterable[Part], out: Path, settings: Settings, crew: Crew) -> Ite
         MissingExtraError: Ray is not installed.
         UsageError: there is no cluster at the address.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # lesser ones come as exceptions
     with needs_extra("Ray", "ray"):
         import ray as cluster
         from ray import data
     rows = [{"number": part.number, "part": part.as_dict()} for part in parts]
     if not rows:
         return
+    _require_answer(crew.address)
     try:
-        cluster.init(address=crew.address, log_to_driver=False, ignore_reinit_error=True)
-    except ConnectionError as error:
-        raise UsageError(f"no Ray cluster answers at {crew.address}: {error}") from error
+        cluster.init(crew.address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError) as error:
+        why = str(error).partition("\n")[0]
+        raise UsageError(f"the Ray cluster at {crew.address} lets nobody in: {why}") from error
+    data.DataContext.get_current().enable_progress_bars = False  # there is one already
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     told = data.from_items(rows, override_num_blocks=len(rows)).map(
-        _Actor,
-        fn_constructor_args=(str(out.absolute()), str(Path.cwd()), asdict(settings)),
-        concurrency=crew.workers,
+        _actor(out.absolute(), Path.cwd(), settings),
+        compute=data.ActorPoolStrategy(size=crew.workers),
         num_cpus=1,
-        max_restarts=-1,
-        max_task_retries=-1,
     )
-    for row in told.iter_rows():
-        yield Done(**row)
+    try:
+        for row in told.iter_rows():
+            yield Done(**row)
+    finally:
+        cluster.shutdown()
 
 
-class _Actor:
-    """A worker on some machine of a cluster."""
+def _require_answer(address: str | None) -> None:
+    """Look whether somebody listens there: Ray itself would try for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon:
+        return  # `auto`, or none: Ray finds or starts a cluster here
+    try:
+        socket.create_connection((host, int(port)), ANSWER).close()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no Ray cluster answers at {address}, HOST:PORT ({error})") from error
 
-    def __init__(self, out: str, folder: str, settings: dict[str, Any]) -> None:
-        os.chdir(folder)  # which inputs are named from
-        self._worker = Worker(Path(out), Settings(**settings))
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return asdict(self._worker.read(Part.from_dict(row["part"])))
+def _actor(out: Path, folder: Path, settings: Settings) -> type:
+    """Return the class of which Ray makes one for each worker, on some machine."""
+
+    class Actor:
+        def __init__(self) -> None:
+            os.chdir(folder)  # which inputs are named from
+            self._worker = Worker(out, settings)
+
+        def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+            return asdict(self._worker.read(Part.from_dict(row["part"])))
+
+    return Actor
 
 
 ENGINES: dict[str, Engine] = {"local": local, "ray": ray}
