@@ -24,7 +24,7 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync"),
     *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
 )
-WAIT = 10_000  # ms that a busy machine may take
+WAIT = 30_000  # ms that a busy machine may take
 CANVAS = "canvas[role=application]"  # tables are drawn on others
 SHEET = 640  # px of the drawing's own across
 SEVEN = ((120, 60), (230, 60), (160, 270))

@@ -76,7 +76,7 @@ class Drawing {
   lift() {
     if (!this.stroke) return;
     this.stroke = this.pointer = null;
-    this.changed();
+    if (this.unsent) this.send();
   }
 
   take(tool) {
