@@ -66,11 +66,9 @@ def serving(folder: Path, *options: object) -> Iterator[Served]:
                 served = Served(process, log, http)
                 assert http.get("/readyz").status_code == 200
                 yield served
-                if process.poll() is None:
-                    served.end()
         finally:
-            if process.poll() is None:
-                process.kill()
+            process.terminate()  # its workers go with it, which they would not if it were killed
+            process.wait(PATIENCE)
 
 
 def received(connection: socket.socket) -> bytes:
