@@ -59,4 +59,4 @@ def test_it_does_what_it_says(operations: list[Any], mode: GenerationMode) -> No
 @MODES
 def test_it_does_what_it_says_at_length(operations: list[Any], mode: GenerationMode) -> None:
     """Minutes of it: `python -m pytest -m slow tests/test_service_fuzz.py`."""
-    fuzz(operations, mode, 1000)
+    fuzz(operations, mode, 300)
