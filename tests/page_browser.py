@@ -31,6 +31,8 @@ SEVEN = ((120, 60), (230, 60), (160, 270))
 FOUR = (((370, 60), (330, 170), (460, 175)), ((430, 90), (425, 270)))
 HERE = "127.0.0.1"
 
+expect.set_options(timeout=WAIT)
+
 Stroke = Sequence[tuple[int, int]]
 
 
@@ -134,7 +136,7 @@ def on_screen(page: Page, stroke: Stroke) -> list[tuple[float, float]]:
 def shows(page: Page, text: str) -> None:
     """Wait until the open room shows this number."""
     number = page.locator(".number:visible")
-    expect(number).to_have_text(text, use_inner_text=True, timeout=WAIT)
+    expect(number).to_have_text(text, use_inner_text=True)
 
 
 def enter(page: Page, room: str) -> None:

@@ -26,6 +26,7 @@ pytest.importorskip("streamlit", reason="the extra 'page' is not installed")
 from streamlit.testing.v1 import AppTest
 
 import digitreader.doors.page
+from digitreader.doors.cli import run
 from digitreader.doors.page import canvas, markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections
 from digitreader.doors.page.history import History
@@ -273,6 +274,14 @@ def test_the_shipped_model_s_results_are_those_measured() -> None:
     measured = results["sets"]["mnist test, classify"]
     right = int(np.trace(scores["confusion"]))
     assert (right, scores["n"]) == (measured["right"], measured["n"])
+
+
+def test_without_streamlit_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "streamlit.web.cli", None)
+    assert run(["app"]) == 3  # another name of `digitreader page`
+    assert "pip install 'digitreader[page]'" in capsys.readouterr().err
 
 
 def test_the_page_is_served_alike_whichever_way_it_is_started() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -12,10 +13,19 @@ from digitreader.doors.page import markup, rooms
 from digitreader.doors.page.corrections import Corrections
 from digitreader.doors.page.history import History
 from digitreader.doors.page.models import choose_model, show_model
+from digitreader.doors.page.visit import Visit
 from digitreader.errors import ModelError
 from digitreader.reader import Reader
 
-ROOMS = ("Draw", "Upload", "Camera", "Examples", "History", "Model")
+ROOMS: dict[str, Callable[[Visit], None]] = {
+    "Draw": rooms.draw,
+    "Upload": rooms.upload,
+    "Camera": rooms.camera,
+    "Examples": rooms.examples,
+    "History": rooms.history,
+    "Model": show_model,
+}
+KEPT = ("Draw", "Upload")  # in the back, too, or what is in them would be forgotten
 
 
 def main() -> None:
@@ -23,31 +33,18 @@ def main() -> None:
     st.set_page_config(markup.NAME, layout="wide")
     st.html(markup.head())
     given = _given(sys.argv[1:])
-    draw, upload, camera, examples, history, model = st.tabs(ROOMS, key="room", on_change="rerun")
-    with model:
-        path = choose_model(given.model)
+    tabs = dict(zip(ROOMS, st.tabs(list(ROOMS), key="room", on_change="rerun"), strict=True))
+    with tabs["Model"]:
+        model = choose_model(given.model)
     try:
-        reader = _reader(path)
+        visit = Visit(model, _reader(model), Corrections(given.corrections), _history())
     except ModelError as error:
         st.error(str(error))
         return
-    visit = rooms.Visit(reader, Corrections(given.corrections), _history())
-    with draw:
-        rooms.draw(visit)
-    with upload:
-        rooms.upload(visit)
-    if camera.open:  # a camera is asked for only where it is wanted
-        with camera:
-            rooms.camera(visit)
-    if examples.open:
-        with examples:
-            rooms.examples(visit)
-    if history.open:
-        with history:
-            rooms.history(visit)
-    if model.open:
-        with model:
-            show_model(reader.card, path)
+    for name, show in ROOMS.items():
+        if tabs[name].open or name in KEPT:
+            with tabs[name]:
+                show(visit)
 
 
 def _given(arguments: list[str]) -> argparse.Namespace:

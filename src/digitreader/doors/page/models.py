@@ -10,6 +10,7 @@ import streamlit as st
 
 from digitreader.classifier import SHIPPED, ModelCard, shipped_model
 from digitreader.doors.page import markup
+from digitreader.doors.page.visit import Visit
 
 RUNS = "runs/*/model.onnx"  # below the folder in which the page was started
 NAMED = "the model that ships"
@@ -36,10 +37,11 @@ def choose_model(given: Path | None) -> Path | None:
     return None if chosen in {None, NAMED} else Path(chosen)
 
 
-def show_model(card: ModelCard, path: Path | None) -> None:
-    """Show a model's card, how well it reads, what it takes for what, and its limits."""
+def show_model(visit: Visit) -> None:
+    """Show the model's card, how well it reads, what it takes for what, and its limits."""
+    card = visit.reader.card
     st.table(_rows(card))
-    if scores := scores_of(path):
+    if scores := scores_of(visit.model):
         low, high = (100 * bound for bound in scores["accuracy_95"])
         st.subheader(f"{100 * scores['accuracy']:.2f}% right")
         st.markdown(

@@ -7,6 +7,7 @@ import streamlit as st
 from digitreader.doors.page import markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections, name_of
 from digitreader.doors.page.history import Pages
+from digitreader.doors.page.visit import Visit
 from digitreader.errors import ModelError
 from digitreader.outputs import annotated
 from digitreader.reader import Reader
@@ -30,7 +31,7 @@ SAID = {
 }
 
 
-def show_pages(reader: Reader, corrections: Corrections, pages: Pages, room: str) -> None:
+def show_pages(visit: Visit, pages: Pages, room: str) -> None:
     """Show one of many pages that were read, and what is wrong with those that could not be."""
     for _, reading in pages:
         if reading.error:
@@ -43,12 +44,10 @@ def show_pages(reader: Reader, corrections: Corrections, pages: Pages, room: str
         chosen = st.selectbox(
             "Page", range(len(read)), format_func=lambda i: _titled(read[i][1]), key=f"{room}-page"
         )
-    show_page(reader, corrections, *read[chosen], room)
+    show_page(visit, *read[chosen], room)
 
 
-def show_page(
-    reader: Reader, corrections: Corrections, page: Page, reading: Reading, room: str
-) -> None:
+def show_page(visit: Visit, page: Page, reading: Reading, room: str) -> None:
     """Show a page with its boxes beside what it says, and below that its digits and steps."""
     left, right = st.columns(2, gap="medium")
     with left:
@@ -56,7 +55,7 @@ def show_page(
         st.image(shown, width="stretch", output_format="JPEG", alt=f"{reading.source}, with boxes")
     with right:
         show_number(reading)
-    show_digits(reader, corrections, reading, room)
+    show_digits(visit, reading, room)
     show_steps(page, reading, room)
 
 
@@ -66,7 +65,7 @@ def show_number(reading: Reading) -> None:
     st.markdown(SAID[reading.status])
 
 
-def show_digits(reader: Reader, corrections: Corrections, reading: Reading, room: str) -> None:
+def show_digits(visit: Visit, reading: Reading, room: str) -> None:
     """Show one of a page's digits; at first the one that is least sure."""
     digits = reading.digits
     if not digits:
@@ -81,8 +80,8 @@ def show_digits(reader: Reader, corrections: Corrections, reading: Reading, room
             required=True,
             key=f"{room}-digit-{''.join(map(_short, digits))}",
         )
-    show_digit(reader, digits[chosen])
-    correct(corrections, reader.labels, digits[chosen], room)
+    show_digit(visit.reader, digits[chosen])
+    correct(visit, digits[chosen], room)
 
 
 def show_digit(reader: Reader, digit: Digit) -> None:
@@ -108,23 +107,32 @@ def show_evidence(reader: Reader, digit: Digit) -> None:
     st.html(markup.picture(drawn, "The digit, and what speaks for each label", "explanation"))
 
 
-def correct(corrections: Corrections, labels: tuple[str, ...], digit: Digit, room: str) -> None:
-    """Take the right answer, and keep the digit under it."""
-    kept = corrections.find(digit.glyph)
-    right = st.pills(
+def correct(visit: Visit, digit: Digit, room: str) -> None:
+    """Take the right answer, and keep the digit under it; the folder knows what was said."""
+    answers = [*visit.reader.labels, NO_DIGIT]
+    kept = visit.corrections.find(digit.glyph)
+    key = f"{room}-right-{name_of(digit.glyph)}"
+    st.session_state[key] = kept if kept in answers else None
+    st.pills(
         "Wrong? Say what it is, and it is kept to learn from",
-        [*labels, NO_DIGIT],
+        answers,
         format_func=lambda label: markup.NO_DIGIT if label == NO_DIGIT else label,
-        default=kept,
-        key=f"{room}-right-{name_of(digit.glyph)}",
+        key=key,
+        on_change=_keep,
+        args=(visit.corrections, digit, key),
     )
-    if right == kept:
-        return
-    if right is None:
-        corrections.forget(digit.glyph)
-    else:
-        path = corrections.keep(digit.glyph, right)
-        st.toast(f"Kept as {path.parent.name}: {path.parent}")
+
+
+def _keep(corrections: Corrections, digit: Digit, key: str) -> None:
+    """Keep a digit under the answer that was just chosen, or under none."""
+    right = st.session_state[key]
+    try:
+        if right is None:
+            corrections.forget(digit.glyph)
+        else:
+            st.toast(f"Kept in {corrections.keep(digit.glyph, right).parent}")
+    except OSError as error:
+        st.toast(f"Not kept: {error}")
 
 
 def show_steps(page: Page, reading: Reading, room: str) -> None:

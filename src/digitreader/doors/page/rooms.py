@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.resources import files
 
 import streamlit as st
 
 from digitreader.doors.page import canvas, panels, pictures
 from digitreader.doors.page.corrections import Corrections
-from digitreader.doors.page.history import History, Pages
-from digitreader.reader import Reader
+from digitreader.doors.page.history import Pages
+from digitreader.doors.page.visit import Visit
 from digitreader.sources import Page
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What every room needs: the model that reads, and where things are kept."""
-
-    reader: Reader
-    corrections: Corrections
-    history: History
 
 
 @st.fragment
@@ -36,19 +26,19 @@ def draw(visit: Visit) -> None:
     with right:
         panels.show_number(reading)
     if reading.digits:
-        visit.history.keep(f"{visit.reader.model} {page.source}", [(page, reading)])
-        panels.show_digits(visit.reader, visit.corrections, reading, room)
+        visit.history.keep(f"{visit.model} {page.source}", [(page, reading)])
+        panels.show_digits(visit, reading, room)
         panels.show_steps(page, reading, room)
 
 
 def _drawing() -> str:
     """Return this drawing's name: after an empty sheet comes the next."""
     state = st.session_state
-    state.setdefault("drawings", 1)
     empty = not canvas.strokes()
-    state.drawings += empty and not state.get("sheet_empty", True)
+    if empty and not state.get("sheet_empty", True):
+        state.drawings = state.get("drawings", 1) + 1
     state.sheet_empty = empty
-    return f"drawing {state.drawings}"
+    return f"drawing {state.get('drawings', 1)}"
 
 
 @st.fragment
@@ -64,7 +54,7 @@ def upload(visit: Visit) -> None:
     pages = []
     for file in chosen:
         pages += _read(visit, file.name, file.getvalue(), file.file_id)
-    panels.show_pages(visit.reader, visit.corrections, pages, "upload")
+    panels.show_pages(visit, pages, "upload")
 
 
 @st.fragment
@@ -73,7 +63,7 @@ def camera(visit: Visit) -> None:
     photo = st.camera_input("Hold the digits before the camera", resolution="720p")
     if photo:
         pages = _read(visit, "photo.jpg", photo.getvalue(), photo.file_id)
-        panels.show_pages(visit.reader, visit.corrections, pages, "camera")
+        panels.show_pages(visit, pages, "camera")
 
 
 @st.fragment
@@ -82,12 +72,12 @@ def examples(visit: Visit) -> None:
     paths = pictures.examples()
     name = st.pills("Picture", list(paths), default="page", required=True, key="example")
     pages = _read(visit, paths[name].name, paths[name].read_bytes(), name)
-    panels.show_pages(visit.reader, visit.corrections, pages, "examples")
+    panels.show_pages(visit, pages, "examples")
 
 
 def _read(visit: Visit, name: str, content: bytes, key: str) -> Pages:
     """Read a file, or return what was read of it before."""
-    key = f"{visit.reader.model} {key}"
+    key = f"{visit.model} {key}"
     known = visit.history.find(key)
     if known is not None:
         return known
