@@ -6,13 +6,18 @@ const SHARP = 2; // canvas pixels to one of the drawing's
 const NEAR = 2; // px; closer points say nothing new
 const STEP = 8; // px that an arrow key moves the pen
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const COLOURS = { ok: "--st-primary-color", unsure: "--st-orange-color", not_a_digit: "--st-gray-color" };
+const COLOURS = {
+  ok: "--st-primary-color",
+  unsure: "--st-orange-color",
+  not_a_digit: "--st-gray-color",
+};
 
 class Drawing {
   constructor(root, data) {
     this.root = root;
     this.canvas = root.querySelector("canvas");
     this.width = root.querySelector("input");
+    this.tool = "pen";
     [this.canvas.width, this.canvas.height] = [data.width * SHARP, data.height * SHARP];
     this.strokes = data.strokes;
     this.past = []; // what undo goes back to, and redo forth
@@ -62,7 +67,8 @@ class Drawing {
 
   set([x, y]) {
     const width = Number(this.width.value);
-    this.stroke = { width, eraser: this.tool === "eraser", points: [[Math.round(x), Math.round(y)]] };
+    const points = [[Math.round(x), Math.round(y)]];
+    this.stroke = { width, eraser: this.tool === "eraser", points };
     this.change([...this.strokes, this.stroke]);
   }
 
