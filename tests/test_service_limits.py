@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -155,7 +156,7 @@ def test_one_connection_too_many_is_turned_away(strict: Served) -> None:
 
 def test_a_full_queue_refuses_and_recovers(strict: Served) -> None:
     def read(_: int) -> httpx.Response:
-        return httpx.post(f"{strict.url}/read", content=PAGE, headers=PNG, timeout=PATIENCE)
+        return strict.http.post("/read", content=PAGE, headers=PNG)
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(read, range(8)))
@@ -202,6 +203,7 @@ def test_nothing_grows(strict: Served) -> None:
 
 
 def test_sigterm_finishes_what_was_accepted_and_refuses_the_rest(tmp_path: Path) -> None:
+    rest = threading.Event()
     with (
         serving(tmp_path, "--threads", 1, "--linger-seconds", 4) as served,
         httpx.Client(base_url=served.url, timeout=PATIENCE) as late,
@@ -209,20 +211,26 @@ def test_sigterm_finishes_what_was_accepted_and_refuses_the_rest(tmp_path: Path)
     ):
         assert late.get("/healthz").status_code == 200  # it is connected
 
-        def read(_: int) -> httpx.Response:
-            return httpx.post(f"{served.url}/read", content=PAGE, headers=PNG, timeout=PATIENCE)
+        def in_two_halves() -> Iterator[bytes]:
+            yield PAGE[:20_000]
+            rest.wait(PATIENCE)
+            yield PAGE[20_000:]
 
-        accepted = [pool.submit(read, i) for i in range(6)]
-        inside = 0.0
-        while inside < 6:
+        def read() -> httpx.Response:
+            return served.http.post("/read", content=in_two_halves(), headers=PNG)
+
+        accepted = [pool.submit(read) for _ in range(6)]
+        held = 0.0
+        while held < 6 * 20_000:
             text = served.http.get("/metrics").text
-            inside = float(text.split("\ndigitreader_requests_inside ")[1].split()[0])
+            held = float(text.split("\ndigitreader_held_bytes ")[1].split()[0])
         served.process.terminate()
         while (ready := served.http.get("/readyz")).status_code == 200:
             pass
         refused = late.post("/read", content=TINY, headers=PNG)
         time.sleep(0.5)  # the door is open still
         again = httpx.post(f"{served.url}/read", content=TINY, headers=PNG)
+        rest.set()
         answers = [future.result() for future in accepted]
         assert served.process.wait(PATIENCE) == 0
     assert [each.status_code for each in (ready, refused, again)] == [503] * 3
