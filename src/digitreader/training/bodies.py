@@ -34,15 +34,19 @@ def default(x: Tensor) -> Tensor:
 
 
 def compact(x: Tensor) -> Tensor:
-    """Like `default` with two thirds of its multiply-adds: a wider first look, narrower maps."""
+    """A wide first look, one convolution on 14×14, and most of the work on 7×7.
+
+    With two convolutions on 14×14 and two on 7×7, as many multiply-adds, 166 of 20,000 bent
+    digits were read wrong in place of 139 (one seed each, half of the digits harmed).
+    """
     from keras import layers
 
     x = layers.Conv2D(16, 5, padding="same", use_bias=False)(x)
     x = _normalised(layers.MaxPooling2D()(x))  # [N, 14, 14, 16]
-    x = _normalised(_conv(32)(x))
     x = _normalised(layers.MaxPooling2D()(_conv(32)(x)))  # [N, 7, 7, 32]
     x = _normalised(_conv(64)(x))
-    x = layers.Add()([x, _normalised(_conv(64)(x))])  # [N, 7, 7, 64]
+    inner = layers.BatchNormalization(momentum=0.9)(_conv(64)(_normalised(_conv(64)(x))))
+    x = layers.ReLU()(layers.Add()([x, inner]))  # [N, 7, 7, 64]
     return layers.GlobalMaxPooling2D()(x)  # [N, 64]
 
 
