@@ -240,6 +240,7 @@ def test_a_right_answer_is_kept_until_it_is_taken_back(page: Page, folder: Path)
     enter(page, "Draw")
     expect(one).to_be_checked()
     one.click()
+    expect(page.get_by_text("Taken back")).to_be_visible()
     expect(one).not_to_be_checked()
     assert not kept.exists()
 

@@ -129,6 +129,7 @@ def _keep(corrections: Corrections, digit: Digit, key: str) -> None:
     try:
         if right is None:
             corrections.forget(digit.glyph)
+            st.toast("Taken back")
         else:
             st.toast(f"Kept in {corrections.keep(digit.glyph, right).parent}")
     except OSError as error:
