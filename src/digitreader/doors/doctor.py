@@ -16,6 +16,8 @@ from digitreader.errors import DigitReaderError, ExitCode
 EXTRAS = {
     "train": ("keras", "tensorflow", "onnx", "tf2onnx", "sklearn", "matplotlib", "pyarrow"),
     "api": ("fastapi", "uvicorn", "httptools", "python_multipart", "prometheus_client"),
+    "page": ("streamlit", "pypdfium2"),
+    "ray": ("ray", "pyarrow"),
     "tensorboard": ("tensorboard",),
     "parquet": ("pyarrow",),
     "pdf": ("pypdfium2",),
