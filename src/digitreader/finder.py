@@ -110,27 +110,31 @@ class Finder:
         """
         shown = shown_of(page)
         if height is not None:
-            return self._at(shown, HEIGHT / height)[0]
+            return self._at(shown, _scale(shown, HEIGHT / height))
         longest_side = max(page.ink.shape)
         suggested = _height_of(page.ink)
         heights = [suggested] * (suggested > 0) + [longest_side / part for part in PARTS]
-        looks = [self._at(shown, HEIGHT / height) for height in heights]
-        found, scale = max(looks, key=lambda look: _written_in(look[0]))
-        if not found and suggested > 0:
-            found, scale = self._at(shown, HEIGHT * SMALLEST / longest_side)
+        looks = {
+            scale: self._at(shown, scale)
+            for scale in dict.fromkeys(_scale(shown, HEIGHT / height) for height in heights)
+        }
+        scale = max(looks, key=lambda scale: _written_in(looks[scale]))
+        found = looks[scale]
+        smallest = _scale(shown, HEIGHT * SMALLEST / longest_side)
+        if not found and suggested > 0 and smallest not in looks:
+            found, scale = self._at(shown, smallest), smallest
         digits = [f.box.height for f in found if f.digit > HALF]
         usual = float(np.median(digits)) * scale if digits else HEIGHT
         if not FITTING[0] <= usual <= FITTING[1]:
-            found, _ = self._at(shown, scale * HEIGHT / usual)
+            found = self._at(shown, _scale(shown, scale * HEIGHT / usual))
         found = [f for f in found if not _runs_on(f.box, page.ink)]
         found = _judged_in_company(found, page.ink)
         if max((f.digit for f in found), default=0) < SURELY:
             return [_with_digit(f, 0) for f in found]
         return found
 
-    def _at(self, shown: NDArray[np.uint8], scale: float) -> tuple[list[Found], float]:
+    def _at(self, shown: NDArray[np.uint8], scale: float) -> list[Found]:
         height, width = shown.shape[:2]
-        scale = min(scale, HEIGHT / LEAST_HEIGHT, float(np.sqrt(MOST / (height * width))))
         size = [max(1, round(side * scale)) for side in (width, height)]
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         seen = np.asarray(cv2.resize(shown, size, interpolation=how), np.uint8)
@@ -138,7 +142,7 @@ class Finder:
         if min(seen.shape[:2]) >= ROOM * TILE:  # a crop of one digit has no paper to compare
             found = _standing_out(found, seen[..., 0])
         found = [_scaled(f, 1 / scale, (height, width)) for f in found]
-        return [f for f in found if f.box.height >= 0.9 * LEAST_HEIGHT], scale
+        return [f for f in found if f.box.height >= 0.9 * LEAST_HEIGHT]
 
     def cells(self, ink: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network on what `shown_of` gives, uint8 [H, W, 2]: float32 [h, w, CLASSES + 4].
@@ -172,6 +176,12 @@ def _height_of(ink: NDArray[np.float32]) -> float:
     if not pieces:
         return 0.0
     return usual_height([p for p in pieces if not sides_cut(p.box, ink.shape)] or pieces)
+
+
+def _scale(shown: NDArray[np.uint8], wanted: float) -> float:
+    """The wanted scale, or the largest that shows a page's smallest writing, and all of it."""
+    height, width = shown.shape[:2]
+    return min(wanted, HEIGHT / LEAST_HEIGHT, float(np.sqrt(MOST / (height * width))))
 
 
 def _written_in(found: list[Found]) -> float:
