@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from digitreader.doors.service.answers import Problem
+from digitreader.doors.service.settings import Settings
 
 PLACE = "#/components/schemas/{model}"
-BYTES = {"schema": {"type": "string", "format": "binary"}}
+BYTES = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
 FORM = {
     "schema": {
         "type": "object",
@@ -76,8 +77,8 @@ def sent(model: type[BaseModel], example: Any = None, **others: Any) -> dict[str
     return {"requestBody": {"required": True, "content": content}}
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """Give the whole description, with the models of the bodies among the others."""
+def describe(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    """Give the whole description, with the models of the bodies and how much they may hold."""
     if not app.openapi_schema:
         told = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
@@ -85,7 +86,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
         _, models = models_json_schema(
             [(model, "validation") for model in sorted(_sent, key=str)], ref_template=PLACE
         )
-        told["components"]["schemas"].update(models["$defs"])
-        told["components"]["schemas"]["ReadingAnswer"]["examples"] = [EXAMPLE]
+        schemas = told["components"]["schemas"]
+        schemas.update(models["$defs"])
+        schemas["ReadingAnswer"]["examples"] = [EXAMPLE]
+        schemas["SentPictures"]["properties"]["images"]["maxItems"] = settings.max_pages
+        schemas["SentGlyphs"]["properties"]["glyphs"]["maxItems"] = settings.max_glyphs
+        bodies = told["paths"]["/read"]["post"]["requestBody"]["content"]
+        files = bodies["multipart/form-data"]["schema"]["properties"]["file"]
+        files["maxItems"] = settings.max_pages
         app.openapi_schema = told
     return app.openapi_schema
