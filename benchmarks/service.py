@@ -3,8 +3,7 @@
     python benchmarks/service.py [--seconds 30] [--overload-seconds 300]
 
 The requests come from hey (`apt-get install hey`), on the same machine: it keeps a rate, where wrk
-goes as fast as it is answered, and takes a tenth of the processor that locust takes for that. Two
-pictures are sent: a digit of MNIST's form as PNG, which the classifier reads at once, and one of
+goes as fast as it is answered. Two pictures are sent: a digit of MNIST's form as PNG, which the classifier reads at once, and one of
 28×28 that is not, at which the finder looks, too. In turn: as fast as 20 connections can; 200
 requests a second; five times as many as were read in the first part, for long; 5 s later, again
 as fast as can be; and SIGTERM in the middle of such a load. Written to
@@ -39,6 +38,7 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
 RATE = 200  # requests a second, at which the time to an answer is measured
 CONNECTIONS = 20
+CALLERS = 4  # at that rate; hey has all of them send at the same moment, so more are a burst
 GLYPH = "glyph.png"
 CROWD = 200  # connections of the overload
 TOO_MUCH = 5  # times what is read a second
@@ -87,7 +87,7 @@ def measured(picture: Path, workers: int, seconds: int) -> dict[str, Any]:
     with service(workers) as (url, _):
         hey(url, picture, WARM, CONNECTIONS)
         flat_out = hey(url, picture, seconds, CONNECTIONS)
-        at_rate = hey(url, picture, seconds, CONNECTIONS, RATE)
+        at_rate = hey(url, picture, seconds, CALLERS, RATE)
     return {"flat out": flat_out, f"{RATE} a second": at_rate}
 
 
