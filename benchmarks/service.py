@@ -4,10 +4,10 @@
 
 The requests come from hey (`apt-get install hey`), on the same machine: it keeps a rate, where wrk
 goes as fast as it is answered. Two pictures are sent: a digit of MNIST's form as PNG, which the
-classifier reads at once, and one of 28×28 that is not, at which the finder looks, too. In turn: as fast as 20 connections can; 200
-requests a second; five times as many as were read in the first part, for long; 5 s later, again
-as fast as can be; and SIGTERM in the middle of such a load. Written to
-`benchmarks/results/service.json`.
+classifier reads at once, and one of 28×28 that is not, at which the finder looks, too. In turn:
+as fast as 20 connections can; 200 requests a second; five times as many as were read in the first
+part, for long; 5 s later, again as fast as can be; and SIGTERM in the middle of such a load.
+Written to `benchmarks/results/service.json`.
 """
 
 from __future__ import annotations

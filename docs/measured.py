@@ -158,7 +158,49 @@ SECTIONS: dict[str, Callable[[Any], Iterable[str]]] = {
     "invented": invented,
     "photo": photo,
 }
-FILES: dict[str, Callable[[Row], Iterable[str]]] = {"reading_peers": peers, "ink": ink}
+
+
+def service(told: Row) -> Iterator[str]:
+    over, end = told["overload"], told["SIGTERM"]
+    memory, later = over["memory_mb"], over["5 s later"]
+    yield from ("## The service", "")
+    yield (
+        f"{told['workers']} workers, and the load generator on the same cores; {told['seconds']} s "
+        "each."
+    )
+    yield ""
+    head = ("sent", "answered a second", "of these 200", "p50", "p99")
+    rows = [
+        (f"{name}, {how}", *service_cells(row))
+        for name in ("MNIST form", "28×28")
+        for how, row in told[name].items()
+    ]
+    asked = f"{over['asked_per_second']:,.0f} a second, from 200 connections"
+    rows += [(f"MNIST form, {asked}", *service_cells(over)), ("5 s later", *service_cells(later))]
+    yield from table(head, rows)
+    yield ""
+    refused = ", ".join(f"{n:,} of {code}" for code, n in over["statuses"].items() if code != "200")
+    yield (
+        f"In the overload there were {refused or 'no'} refusals besides, and memory went from "
+        f"{memory['first']:.0f} to {memory['last']:.0f} MB ({memory['least']:.0f} to "
+        f"{memory['most']:.0f}). Of {end['taken']:,} requests taken before SIGTERM ended the "
+        f"service under load, {end['lost']} had no answer."
+    )
+
+
+def service_cells(row: Row) -> tuple[str, ...]:
+    answered = sum(row["statuses"].values())
+    right = row["statuses"].get("200", 0)
+    ms = row["ms"]
+    return (f"{row['answers_per_second']:,.0f}", percent(right / answered),
+            f"{ms['p50']:.0f} ms", f"{ms['p99']:.0f} ms")  # fmt: skip
+
+
+FILES: dict[str, Callable[[Row], Iterable[str]]] = {
+    "reading_peers": peers,
+    "ink": ink,
+    "service": service,
+}
 
 
 # --- cells --------------------------------------------------------------------------------------
