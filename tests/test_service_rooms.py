@@ -17,16 +17,18 @@ import httpx
 import numpy as np
 import onnx
 import pytest
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
 from digitreader.classifier import ModelCard
 from digitreader.doors.service.answers import Refusal
 from digitreader.doors.service.app import create
+from digitreader.doors.service.bodies import is_small
 from digitreader.doors.service.settings import Settings
+from digitreader.doors.service.state import Service
 from digitreader.doors.service.work import Batches, Work, readings
 from digitreader.reader import Reader
+from digitreader.reading import Reading
 from digitreader.sources import Upload
 
 T = TypeVar("T")
@@ -138,14 +140,18 @@ def test_a_body_that_breaks_off_is_let_go() -> None:
     assert ask(settings, broken_then_whole) == [500, 500, 200]
 
 
-def test_a_fault_of_the_program_is_said_and_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("picture", [TINY, (EXAMPLES / "felt_pen.png").read_bytes()])
+def test_a_fault_of_the_program_is_said_and_nothing_more(
+    monkeypatch: pytest.MonkeyPatch, picture: bytes
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(Reader, "read_pages", broken)
+    monkeypatch.setattr(Reader, "read_together", broken)
 
     async def read(client: httpx.AsyncClient) -> httpx.Response:
-        return await client.post("/read", content=TINY, headers=PNG)
+        return await client.post("/read", content=picture, headers=PNG)
 
     answer = ask(Settings(), read)
     assert (answer.status_code, list(answer.json())) == (500, ["error"])
@@ -193,19 +199,18 @@ def test_pages_after_the_deadline_are_not_read() -> None:
     assert [r.error for r in readings(reader, uploads, "auto", 4, soon)] == [None] * 4
 
 
-def test_glyphs_of_several_callers_go_together() -> None:
+def test_what_several_callers_ask_goes_together() -> None:
     runs: list[int] = []
 
-    async def run(glyphs: NDArray[np.uint8]) -> Sequence[int]:
-        runs.append(len(glyphs))
+    async def run(things: list[int]) -> Sequence[int]:
+        runs.append(len(things))
         await asyncio.sleep(0.01)
-        return [int(glyph[0, 0]) for glyph in glyphs]
+        return things
 
     async def callers() -> list[Sequence[int]]:
         batches = Batches(run, most=10)
         sizes = (1, 3, 6, 1, 4, 25, 2)
-        glyphs = [np.full((size, 28, 28), i, np.uint8) for i, size in enumerate(sizes)]
-        return await asyncio.gather(*(batches.do(each) for each in glyphs))
+        return await asyncio.gather(*(batches.do([i] * size) for i, size in enumerate(sizes)))
 
     answers = asyncio.run(callers())
     assert answers == [[0], [1] * 3, [2] * 6, [3], [4] * 4, [5] * 25, [6] * 2]
@@ -214,19 +219,49 @@ def test_glyphs_of_several_callers_go_together() -> None:
 
 
 def test_a_run_that_fails_fails_for_its_callers_alone() -> None:
-    async def run(glyphs: NDArray[np.uint8]) -> Sequence[int]:
-        if glyphs.any():
+    async def run(things: list[int]) -> Sequence[int]:
+        if any(things):
             raise RuntimeError("broken")
-        return [0] * len(glyphs)
+        return things
 
     async def callers() -> list[Any]:
         batches = Batches(run, most=1)
-        glyphs = [np.full((1, 28, 28), value, np.uint8) for value in (0, 1, 0)]
-        return await asyncio.gather(*map(batches.do, glyphs), return_exceptions=True)
+        return await asyncio.gather(*map(batches.do, ([0], [1], [0])), return_exceptions=True)
 
     first, second, third = asyncio.run(callers())
     assert (first, third) == ([0], [0])
     assert isinstance(second, RuntimeError)
+
+
+def test_only_a_small_picture_may_go_with_others() -> None:
+    def saved(width: int, height: int, kind: str = "png", **more: Any) -> Upload:
+        stream = io.BytesIO()
+        Image.new("L", (width, height), 255).save(stream, kind, **more)
+        return Upload("x", stream.getvalue())
+
+    assert is_small(saved(28, 28))
+    assert is_small(saved(64, 64))
+    assert is_small(Upload("cut.png", saved(28, 28).content[:40]))
+    assert not is_small(saved(28, 65))
+    assert not is_small(saved(10_000, 10_000))
+    assert not is_small(saved(28, 28, "gif"))
+    frames = [Image.new("L", (28, 28), level) for level in (0, 255)]
+    assert not is_small(saved(28, 28, save_all=True, append_images=frames))
+    assert not is_small(Upload("x", saved(28, 28).content + bytes(10_000)))
+    assert not is_small(Upload("x", b""))
+
+
+def test_small_pictures_of_many_callers_are_read_as_alone() -> None:
+    service = Service(Settings(threads=1))
+    sent = [Upload(f"{i}.png", content) for i, content in enumerate([TINY, TINY[:60], TINY] * 5)]
+
+    async def callers() -> list[list[Reading]]:
+        return await asyncio.gather(*map(service.read_small, sent))
+
+    for upload, rows in zip(sent, asyncio.run(callers()), strict=True):
+        alone = list(service.reader.read_many([upload]))
+        assert [row.as_dict() for row in rows] == [row.as_dict() for row in alone]
+    service.work.close()
 
 
 @pytest.mark.parametrize("name", ["workers", "threads", "max_pages", "max_connections"])

@@ -105,6 +105,29 @@ class Reader:
             except SourceError as error:
                 yield None, Reading.failed(name_of(source), number + 1, self.model, str(error))
 
+    def read_together(
+        self, sources: Iterable[Source], layout: Layout = "auto"
+    ) -> list[list[Reading]]:
+        """Read every page of every source, a list for each, and classify all digits together.
+
+        What cannot be read is a reading with status `error`, as of `read_many`.
+        """
+        opened = [list(self._opened(source)) for source in sources]
+        pages = [page for some in opened for page in some if isinstance(page, Page)]
+        readings = iter(self.read_batch(pages, layout))
+        return [
+            [next(readings) if isinstance(one, Page) else one for one in some] for some in opened
+        ]
+
+    def _opened(self, source: Source) -> Iterator[Page | Reading]:
+        number = 0
+        try:
+            for page in open_pages(source, self._max_pixels):
+                number = page.number
+                yield page
+        except SourceError as error:
+            yield Reading.failed(name_of(source), number + 1, self.model, str(error))
+
     def _read(self, source: Source, layout: Layout) -> Iterator[tuple[Page | None, Reading]]:
         if is_table(source):
             yield from self._read_table(name_of(source))

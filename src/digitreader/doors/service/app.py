@@ -21,7 +21,14 @@ from starlette.exceptions import HTTPException
 from digitreader import __version__
 from digitreader.doors.service import access_log, metrics, protocol
 from digitreader.doors.service.answers import ReadingAnswer, Refusal, as_json, explained
-from digitreader.doors.service.bodies import SentGlyphs, SentPictures, glyphs_of, told, uploads_of
+from digitreader.doors.service.bodies import (
+    SentGlyphs,
+    SentPictures,
+    glyphs_of,
+    is_small,
+    told,
+    uploads_of,
+)
 from digitreader.doors.service.gate import Gate
 from digitreader.doors.service.schema import BYTES, DOT, FORM, REFUSALS, describe, sent
 from digitreader.doors.service.settings import Settings
@@ -97,6 +104,10 @@ async def read(
     most = service.settings.max_pages
     async with service.bodies.of(request) as body:
         uploads = await uploads_of(request.headers, body, most)
+        if layout == "auto" and not explain and len(uploads) == 1 and is_small(uploads[0]):
+            rows = await service.read_small(uploads[0])
+            metrics.count(rows)
+            return Response(as_json(rows), media_type="application/json")
 
         def answer(deadline: float) -> bytes:
             rows = list(readings(service.reader, uploads, layout, most, deadline))

@@ -28,6 +28,8 @@ from digitreader.sources import Upload
 
 RAW = ("image/", "application/pdf", "application/octet-stream")  # beginnings of content types
 BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+SMALL_BYTES, SMALL_SIDE = 10_000, 64  # bytes, px
 WHOLE = "<body>"  # the name of a picture that is the request's body
 LONGEST_NAME = 200  # characters
 ROOM = 1000  # values of a JSON body beside those that it is about
@@ -126,6 +128,18 @@ async def uploads_of(headers: Headers, body: bytes, most: int) -> list[Upload]:
         415,
         f"Content-Type {kind[:50] or 'is missing'!r}: expected {', '.join(FORMS)}, image/*, "
         "application/pdf or application/octet-stream",
+    )
+
+
+def is_small(picture: Upload) -> bool:
+    """Whether this is a PNG of one small picture, which takes no time of others to read."""
+    content = picture.content
+    width, height = (int.from_bytes(content[at : at + 4]) for at in (16, 20))  # of the IHDR chunk
+    return (
+        content.startswith(PNG)
+        and len(content) <= SMALL_BYTES
+        and max(width, height) <= SMALL_SIDE
+        and b"acTL" not in content  # it is not animated
     )
 
 

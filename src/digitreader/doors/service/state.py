@@ -19,6 +19,11 @@ from digitreader.doors.service.settings import Settings
 from digitreader.doors.service.work import SOON, Batches, Work
 from digitreader.reader import Reader
 from digitreader.reading import Reading
+from digitreader.sources import Upload
+
+AT_ONCE = 32  # small pictures: a tenth of a second's work, where the finder has to look at all
+
+Glyph = NDArray[np.uint8]  # [28, 28]
 
 
 class Service:
@@ -34,6 +39,7 @@ class Service:
         self.work = Work(settings)
         self.bodies = Bodies(settings)
         self.card = _card(self.reader, settings.model)
+        self._small = Batches(self._run_small, AT_ONCE)
         self._readings = Batches(self._run_readings, BATCH)
         self._probabilities = Batches(self._run_probabilities, BATCH)
 
@@ -46,21 +52,30 @@ class Service:
         if self.work.draining:
             raise Refusal(503, "the service is ending", SOON)
 
+    async def read_small(self, upload: Upload) -> list[Reading]:
+        """Read a small picture together with those of other callers."""
+        with self.work.room():
+            (rows,) = await self._small.do([upload])
+            return rows
+
     async def read_glyphs(self, glyphs: NDArray[np.uint8]) -> Sequence[Reading]:
         """Read glyphs, uint8 [N, 28, 28], ink bright, together with those of other callers."""
         with self.work.room():
-            return await self._readings.do(glyphs)
+            return await self._readings.do(list(glyphs))
 
     async def classify(self, glyphs: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
         """Give probabilities, [N, K], of glyphs, together with those of other callers."""
         with self.work.room():
-            return await self._probabilities.do(glyphs)
+            return await self._probabilities.do(list(glyphs))
 
-    async def _run_readings(self, glyphs: NDArray[np.uint8]) -> Sequence[Reading]:
-        return await self.work.on_thread(lambda: self.reader.read_glyphs(glyphs))
+    async def _run_small(self, uploads: list[Upload]) -> Sequence[list[Reading]]:
+        return await self.work.on_thread(lambda: self.reader.read_together(uploads))
 
-    async def _run_probabilities(self, glyphs: NDArray[np.uint8]) -> Sequence[NDArray[np.float32]]:
-        return await self.work.on_thread(lambda: list(self.reader.classify(glyphs)))
+    async def _run_readings(self, glyphs: list[Glyph]) -> Sequence[Reading]:
+        return await self.work.on_thread(lambda: self.reader.read_glyphs(np.stack(glyphs)))
+
+    async def _run_probabilities(self, glyphs: list[Glyph]) -> Sequence[NDArray[np.float32]]:
+        return await self.work.on_thread(lambda: list(self.reader.classify(np.stack(glyphs))))
 
 
 def _card(reader: Reader, path: Path | None) -> dict[str, Any]:

@@ -11,9 +11,6 @@ from itertools import accumulate
 from time import monotonic
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from digitreader.doors.service.answers import Refusal
 from digitreader.doors.service.metrics import INSIDE
 from digitreader.doors.service.settings import Settings
@@ -21,8 +18,8 @@ from digitreader.reader import Layout, Reader
 from digitreader.reading import Reading
 from digitreader.sources import Upload
 
+S = TypeVar("S")
 T = TypeVar("T")
-Glyphs = NDArray[np.uint8]  # [N, 28, 28]
 SOON = 1  # s, after which a refused caller may try again: a full queue of small pictures is read
 
 
@@ -88,23 +85,24 @@ class Work:
         self._pool.shutdown(cancel_futures=True)
 
 
-class Batches(Generic[T]):
-    """Glyphs of several callers made one run of the network.
+class Batches(Generic[S, T]):
+    """Small things of several callers read in one run.
 
     No one waits for company: what comes while a run goes on is the next. A run of many takes a
-    fifth less time a glyph, and one trip to a thread instead of many.
+    fifth less time a glyph, half a picture's in MNIST's form, and one trip to a thread instead of
+    many.
     """
 
-    def __init__(self, run: Callable[[Glyphs], Awaitable[Sequence[T]]], most: int) -> None:
+    def __init__(self, run: Callable[[list[S]], Awaitable[Sequence[T]]], most: int) -> None:
         self._run = run
-        self._most = most  # glyphs a run
-        self._waiting: list[tuple[Glyphs, asyncio.Future[Sequence[T]]]] = []
+        self._most = most  # things a run
+        self._waiting: list[tuple[Sequence[S], asyncio.Future[Sequence[T]]]] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def do(self, glyphs: Glyphs) -> Sequence[T]:
-        """Give what the run gives for these glyphs, [N, 28, 28]: N values."""
+    async def do(self, things: Sequence[S]) -> Sequence[T]:
+        """Give what the run gives for these things: a value for each."""
         answer: asyncio.Future[Sequence[T]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((glyphs, answer))
+        self._waiting.append((things, answer))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run_all())
         return await answer
@@ -113,21 +111,21 @@ class Batches(Generic[T]):
         while self._waiting:
             together = self._next()
             try:
-                values = await self._run(np.concatenate([glyphs for glyphs, _ in together]))
+                values = await self._run([one for things, _ in together for one in things])
             except Exception as error:
                 for _, answer in together:
                     if not answer.done():  # its caller may have been cancelled
                         answer.set_exception(error)
                 continue
             start = 0
-            for glyphs, answer in together:
+            for things, answer in together:
                 if not answer.done():
-                    answer.set_result(values[start : start + len(glyphs)])
-                start += len(glyphs)
+                    answer.set_result(values[start : start + len(things)])
+                start += len(things)
 
-    def _next(self) -> list[tuple[Glyphs, asyncio.Future[Sequence[T]]]]:
+    def _next(self) -> list[tuple[Sequence[S], asyncio.Future[Sequence[T]]]]:
         """Take from those that wait the first, and as many more as fit."""
-        ends = list(accumulate(len(glyphs) for glyphs, _ in self._waiting))
+        ends = list(accumulate(len(things) for things, _ in self._waiting))
         count = max(1, bisect(ends, self._most))
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
