@@ -7,7 +7,9 @@ goes as fast as it is answered. Two pictures are sent: a digit of MNIST's form a
 classifier reads at once, and one of 28×28 that is not, at which the finder looks, too. In turn:
 as fast as 20 connections can; 200 requests a second; five times as many as were read in the first
 part, for long; 5 s later, again as fast as can be; and SIGTERM in the middle of such a load.
-Written to `benchmarks/results/service.json`.
+hey keeps a million answers, so where there are more the overload's rate is a lower bound; its
+connections are dealt to the workers as they come, evenly or not, which makes "as fast as can be"
+differ by a fifth from run to run. Written to `benchmarks/results/service.json`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -21,10 +20,11 @@ from digitreader.layout import in_lines, on_page
 from digitreader.main_digit import main_digit
 from digitreader.marks import marks_of
 from digitreader.pictures import MAX_PIXELS
-from digitreader.pieces import SMALL, box_of, shared_part
+from digitreader.pieces import SMALL, shared_part
 from digitreader.pixel_csv import ink_bright, rows_of
 from digitreader.reading import DIGIT_LABELS, Box, Digit, DigitStatus, Reading, ReadingStatus
 from digitreader.ready_glyphs import glyphs_among
+from digitreader.seen import Candidate, Seen, alone
 from digitreader.sources import Page, Source, is_table, name_of, open_pages
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 Layout = Literal["auto", "single", "page"]
 
-HARDLY = 0.005  # and from which a picture is taken to show the one digit that it should
 ALONE = 0.9  # of the ink: what has so much is the picture's one character
 WIDEST = 0.6  # of a digit's width its height is at least
 CLASSIFIER = 0.22  # the classifier's share in a digit's label; the finder, which sees the
@@ -155,7 +154,7 @@ class Reader:
         Raises:
             ValueError: the array has another shape or type.
         """
-        return self._readings([_alone(source, i, glyph) for i, glyph in enumerate(glyphs, first)])
+        return self._readings([alone(source, i, glyph) for i, glyph in enumerate(glyphs, first)])
 
     def read_page(self, page: Page, layout: Layout = "auto") -> Reading:
         """Read a page that is decoded already."""
@@ -170,31 +169,31 @@ class Reader:
         seen = [self._see(page, layout, ready.get(i)) for i, page in enumerate(pages)]
         return self._readings(seen)
 
-    def _see(self, page: Page, layout: Layout, glyph: NDArray[np.uint8] | None) -> _Seen:
+    def _see(self, page: Page, layout: Layout, glyph: NDArray[np.uint8] | None) -> Seen:
         """Find what is to be read on a page that is not known to be a glyph."""
         if page.glyph:
             glyph = ink_bright(page.pixels[np.newaxis])[0]
         if glyph is not None:
-            return _alone(page.source, page.number, glyph)
+            return alone(page.source, page.number, glyph)
         writing = inked(working_copy(page.pixels))
         marks = self._marks(writing, layout)
         lines = in_lines([mark.box for mark in marks])
         boxes = [on_page(mark.box, writing.ink.shape, page.shape) for mark in marks]
-        return _Seen(page.source, page.number, marks, boxes, lines)
+        return Seen(page.source, page.number, marks, boxes, lines)
 
-    def _readings(self, pages: list[_Seen]) -> list[Reading]:
+    def _readings(self, pages: list[Seen]) -> list[Reading]:
         """Classify what was found on pages, and put each page together."""
-        marks = [mark for page in pages for mark in page.marks]
-        if marks:
-            glyphs = np.stack([mark.glyph for mark in marks])  # [N, 28, 28]
-            rows = iter(self._agreed(self.classify(glyphs), marks))  # N of [K]
-        return [self._reading(page, [next(rows) for _ in page.marks]) for page in pages]
+        candidates = [one for page in pages for one in page.candidates]
+        if candidates:
+            glyphs = np.stack([one.glyph for one in candidates])  # [N, 28, 28]
+            rows = iter(self._agreed(self.classify(glyphs), candidates))  # N of [K]
+        return [self._reading(page, [next(rows) for _ in page.candidates]) for page in pages]
 
-    def _reading(self, page: _Seen, rows: list[NDArray[np.float32]]) -> Reading:
+    def _reading(self, page: Seen, rows: list[NDArray[np.float32]]) -> Reading:
         """Put a page's digits together, line by line, number by number."""
         found = [
-            self._digit(box, mark.glyph, row)
-            for box, mark, row in zip(page.boxes, page.marks, rows, strict=True)
+            self._digit(box, one.glyph, row)
+            for box, one, row in zip(page.boxes, page.candidates, rows, strict=True)
         ]
         lines = [[[found[i] for i in number] for number in line] for line in page.lines]
         digits = tuple(digit for line in lines for number in line for digit in number)
@@ -223,7 +222,7 @@ class Reader:
     def _reads_digits(self) -> bool:
         return self.labels == DIGIT_LABELS
 
-    def _marks(self, page: Inked, layout: Layout) -> list[_Mark]:
+    def _marks(self, page: Inked, layout: Layout) -> list[Candidate]:
         """Return what is to be read: the main character, or all of the page's."""
         if layout == "auto" and not self._reads_digits and _is_alone(page.ink):
             layout = "single"
@@ -234,31 +233,33 @@ class Reader:
             return [mark for mark in self._main_mark(page) if mark.found is not None]
         return [mark.taken_for_a_digit() for mark in self._main_mark(page)]
 
-    def _all_marks(self, page: Inked) -> list[_Mark]:
+    def _all_marks(self, page: Inked) -> list[Candidate]:
         found = self._finder.find(page)
         marks = marks_of(page, [f.box for f in found])
         return [
-            _Mark(mark.box, to_glyph(mark.ink), f)
+            Candidate(mark.box, to_glyph(mark.ink), f)
             for mark, f in zip(marks, found, strict=True)
             if (f.digit if self._reads_digits else f.character) > HALF
         ]
 
-    def _main_mark(self, page: Inked) -> list[_Mark]:
+    def _main_mark(self, page: Inked) -> list[Candidate]:
         """Return the main character alone; where others touch it, the finder tells them apart."""
         main = main_digit(page.ink)
         if main is None:
             return []
         if is_glyph(page.ink):  # the classifier's own form, to which the finder adds errors
-            return [_Mark(main.box, to_glyph(main.ink), None)]
+            return [Candidate(main.box, to_glyph(main.ink), None)]
         found = self._finder.find(page, max(main.box.height, WIDEST * main.box.width))
         if not found:
-            return [_Mark(main.box, to_glyph(main.ink), None)]
+            return [Candidate(main.box, to_glyph(main.ink), None)]
         best = max(range(len(found)), key=lambda i: _prominence(found[i], page.ink.shape))
         if shared_part(main.box, found[best].box) < HALF:
             main = marks_of(page, [f.box for f in found])[best]
-        return [_Mark(main.box, to_glyph(main.ink), found[best])]
+        return [Candidate(main.box, to_glyph(main.ink), found[best])]
 
-    def _agreed(self, read: NDArray[np.float32], marks: list[_Mark]) -> NDArray[np.float32]:
+    def _agreed(
+        self, read: NDArray[np.float32], candidates: list[Candidate]
+    ) -> NDArray[np.float32]:
         """Weigh the classifier's probabilities, [N, K], with the finder's.
 
         A row sums to the probability that it is a digit at all. A model of other characters
@@ -267,9 +268,9 @@ class Reader:
         if not self._reads_digits:
             return read
         agreed = read.copy()
-        for i, mark in enumerate(marks):
-            if mark.found is not None:
-                agreed[i] = _together(read[i], mark.found)
+        for i, one in enumerate(candidates):
+            if one.found is not None:
+                agreed[i] = _together(read[i], one.found)
         return agreed
 
     def _digit(
@@ -283,43 +284,6 @@ class Reader:
         if float(probabilities.sum()) < HALF:
             label, status = None, "not_a_digit"
         return Digit(label, confidence, probabilities, top3, box, glyph, status)
-
-
-@dataclass(frozen=True, eq=False)
-class _Mark:
-    """A character to read: its box in ink pixels, its glyph, what the finder made of it."""
-
-    box: Box
-    glyph: NDArray[np.uint8]
-    found: Found | None
-
-    def taken_for_a_digit(self) -> _Mark:
-        """Make it a digit if it may be one: by itself, a 1 might as well be an l."""
-        if self.found is None or self.found.digit < HARDLY:
-            return self
-        classes = self.found.classes.copy()
-        classes[:DIGITS] /= self.found.digit
-        classes[DIGITS:] = 0
-        return _Mark(self.box, self.glyph, Found(self.found.box, classes))
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What is to be read on a page: marks, their boxes in page pixels, and how they stand."""
-
-    source: str
-    number: int
-    marks: list[_Mark]
-    boxes: list[Box]
-    lines: list[list[list[int]]]
-
-
-def _alone(source: str, number: int, glyph: NDArray[np.uint8]) -> _Seen:
-    """Return a page that is one glyph, ink bright."""
-    if not glyph.any():
-        return _Seen(source, number, [], [], [])
-    box = box_of(glyph > 0)
-    return _Seen(source, number, [_Mark(box, glyph, None)], [box], [[[0]]])
 
 
 def read(source: Source, layout: Layout = "auto") -> Reading:
