@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from digitreader.batch.items import Failed, Glyphs, Part
+from digitreader.batch.items import Glyphs, Part
 from digitreader.batch.plan import items_of, plan
 from digitreader.doors.cli import run
 from digitreader.pixel_csv import places
 from digitreader.reader import Reader
-from digitreader.sources import Page
+from digitreader.sources import Failed, Page
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -25,7 +25,7 @@ from digitreader.pixel_csv import ink_bright, rows_of
 from digitreader.reading import DIGIT_LABELS, Box, Digit, DigitStatus, Reading, ReadingStatus
 from digitreader.ready_glyphs import glyphs_among
 from digitreader.seen import Candidate, Seen, alone
-from digitreader.sources import Page, Source, is_table, name_of, open_pages
+from digitreader.sources import Failed, Page, Source, is_table, name_of, open_pages, pages_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -111,21 +111,17 @@ class Reader:
 
         What cannot be read is a reading with status `error`, as of `read_many`.
         """
-        opened = [list(self._opened(source)) for source in sources]
+        opened = [list(pages_of(source, self._max_pixels)) for source in sources]
         pages = [page for some in opened for page in some if isinstance(page, Page)]
         readings = iter(self.read_batch(pages, layout))
         return [
-            [next(readings) if isinstance(one, Page) else one for one in some] for some in opened
+            [next(readings) if isinstance(one, Page) else self.failed(one) for one in some]
+            for some in opened
         ]
 
-    def _opened(self, source: Source) -> Iterator[Page | Reading]:
-        number = 0
-        try:
-            for page in open_pages(source, self._max_pixels):
-                number = page.number
-                yield page
-        except SourceError as error:
-            yield Reading.failed(name_of(source), number + 1, self.model, str(error))
+    def failed(self, page: Failed) -> Reading:
+        """Return the reading of a page that cannot be opened."""
+        return Reading.failed(page.source, page.number, self.model, page.why)
 
     def _read(self, source: Source, layout: Layout) -> Iterator[tuple[Page | None, Reading]]:
         if is_table(source):

@@ -71,6 +71,15 @@ class Page:
             object.__setattr__(self, "shape", (height, width))
 
 
+@dataclass(frozen=True)
+class Failed:
+    """A page that cannot be opened, and why."""
+
+    source: str
+    number: int
+    why: str
+
+
 def expand(arguments: Iterable[str], besides: AbstractSet[str] = frozenset()) -> Iterator[str]:
     """Turn what a user typed into single sources, in order.
 
@@ -110,6 +119,17 @@ def open_pages(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
     name = name_of(source)
     for number, (pixels, shape) in enumerate(_decoded(source, name, max_pixels), start=1):
         yield Page(pixels, name, number, shape or (0, 0), is_table(source))
+
+
+def pages_of(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page | Failed]:
+    """Open a source as `open_pages` does, but tell what cannot be opened, in its place."""
+    number = 0
+    try:
+        for page in open_pages(source, max_pixels):
+            number = page.number
+            yield page
+    except SourceError as error:
+        yield Failed(name_of(source), number + 1, str(error))
 
 
 def name_of(source: Source) -> str:

@@ -15,10 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from digitreader.batch.items import Failed, Item, Part, pages_of
+from digitreader.batch.items import Item, Part
 from digitreader.errors import SourceError
 from digitreader.outputs import whole
-from digitreader.sources import MAX_BYTES, SUFFIXES, Upload
+from digitreader.sources import MAX_BYTES, SUFFIXES, Failed, Upload, pages_of
 
 UNPACKED: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open
@@ -109,7 +109,7 @@ def _member(name: str, content: bytes) -> Iterator[Item]:
     if len(content) > MAX_BYTES:
         yield Failed(name, 1, f"{name}: larger than {MAX_BYTES // 1_000_000} MB")
     else:
-        yield from pages_of(Upload(name, content), name)
+        yield from pages_of(Upload(name, content))
 
 
 @contextmanager

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import SourceError
-from digitreader.sources import Page, Upload, open_pages
+from digitreader.sources import Failed, Page, Upload, pages_of
 
 
 @dataclass(frozen=True)
@@ -45,15 +43,6 @@ class Part:
         return cls(**values | {"names": tuple(names), "spans": tuple(map(tuple, spans))})
 
 
-@dataclass(frozen=True)
-class Failed:
-    """An item that cannot be read, and why."""
-
-    source: str
-    page: int
-    why: str
-
-
 @dataclass(frozen=True, eq=False)
 class Glyphs:
     """Rows of a table of glyphs, uint8 [N, 28, 28], ink bright; `broken` says why one is none."""
@@ -67,20 +56,9 @@ class Glyphs:
 Item = Page | Failed | Glyphs
 
 
-def pages_of(source: str | Upload, name: str) -> Iterator[Page | Failed]:
-    """Every page of a picture, as far as they can be read."""
-    number = 0
-    try:
-        for page in open_pages(source):
-            number = page.number
-            yield page
-    except SourceError as error:
-        yield Failed(name, number + 1, str(error))
-
-
 def page_in_row(picture: Upload, source: str, row: int) -> Page | Failed:
     """The one page of an encoded picture that stands in a table's row."""
-    pages = list(pages_of(picture, picture.name))
+    pages = list(pages_of(picture))
     match pages:
         case [Page() as page]:
             return replace(page, source=source, number=row)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from digitreader.batch import archives, tables
-from digitreader.batch.items import Failed, Item, Part, pages_of
+from digitreader.batch.items import Item, Part
 from digitreader.errors import SourceError
-from digitreader.sources import expand, missing
+from digitreader.sources import Failed, expand, missing, pages_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def items_of(part: Part) -> Iterator[Item]:
         return
     if part.kind == "files":
         for name in part.names:
-            yield from pages_of(name, name)
+            yield from pages_of(name)
         return
     try:
         yield from KINDS[part.kind].open(part)

@@ -15,11 +15,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from digitreader.batch.archives import Cuts
-from digitreader.batch.items import Failed, Glyphs, Item, Part, page_in_row
+from digitreader.batch.items import Glyphs, Item, Part, page_in_row
 from digitreader.errors import SourceError, needs_extra
 from digitreader.glyphs import SIDE
 from digitreader.pixel_csv import PIXELS, ink_bright, places, rows_of
-from digitreader.sources import Page, Upload
+from digitreader.sources import Failed, Page, Upload
 
 if TYPE_CHECKING:
     from pyarrow import parquet

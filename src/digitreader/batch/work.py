@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import cv2
 
-from digitreader.batch.items import Failed, Glyphs, Item, Part
+from digitreader.batch.items import Glyphs, Item, Part
 from digitreader.batch.plan import items_of
 from digitreader.outputs import FORMATS
 from digitreader.reader import Layout, Reader
 from digitreader.reading import Reading
-from digitreader.sources import Page
+from digitreader.sources import Failed, Page
 
 AT_ONCE = 250  # pages whose digits are classified together,
 PIXELS_AT_ONCE = 4_000_000  # or fewer, where they are large
@@ -100,18 +100,15 @@ class Worker:
         pages = [item for item in items if isinstance(item, Page)]
         readings = iter(self._reader.read_batch(pages, self._settings.layout))
         for item in items:
-            yield next(readings) if isinstance(item, Page) else self._failed(item)
+            yield next(readings) if isinstance(item, Page) else self._reader.failed(item)
 
     def _glyphs(self, rows: Glyphs) -> Iterator[Reading]:
         readings = self._reader.read_glyphs(rows.images, rows.source, rows.first)
         for i, reading in enumerate(readings):
             if i in rows.broken:
-                yield self._failed(Failed(rows.source, reading.page, rows.broken[i]))
+                yield self._reader.failed(Failed(rows.source, reading.page, rows.broken[i]))
             else:
                 yield reading
-
-    def _failed(self, item: Failed) -> Reading:
-        return Reading.failed(item.source, item.page, self._reader.model, item.why)
 
 
 class _Counted:
