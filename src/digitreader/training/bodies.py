@@ -34,19 +34,20 @@ def default(x: Tensor) -> Tensor:
 
 
 def compact(x: Tensor) -> Tensor:
-    """A wide first look, one convolution on 14×14, and most of the work on 7×7.
+    """A wide first look at every second pixel, and most of the work on 7×7, in sixteens.
 
-    With two convolutions on 14×14 and two on 7×7, as many multiply-adds, 166 of 20,000 bent
-    digits were read wrong in place of 139 (one seed each, half of the digits harmed).
+    Its time is in 8 bits: the pair of 64 takes 19 µs of 32 then, and a first look at every pixel
+    would take 9 more. With one, and 1.1 million multiply-adds more, 139 of 20,000 bent digits
+    were read wrong in place of 168 (one seed each, half of the digits harmed), in 2.8 times the
+    training. Widths that are no multiple of 16 are slower than the next one that is.
     """
     from keras import layers
 
-    x = layers.Conv2D(16, 5, padding="same", use_bias=False)(x)
-    x = _normalised(layers.MaxPooling2D()(x))  # [N, 14, 14, 16]
-    x = _normalised(layers.MaxPooling2D()(_conv(32)(x)))  # [N, 7, 7, 32]
-    x = _normalised(_conv(64)(x))
+    x = _normalised(layers.Conv2D(16, 5, strides=2, padding="same", use_bias=False)(x))
+    x = _normalised(_conv(16)(x))  # [N, 14, 14, 16]
+    x = _normalised(_conv(64, 2)(x))  # [N, 7, 7, 64]
     inner = layers.BatchNormalization(momentum=0.9)(_conv(64)(_normalised(_conv(64)(x))))
-    x = layers.ReLU()(layers.Add()([x, inner]))  # [N, 7, 7, 64]
+    x = layers.ReLU()(layers.Add()([x, inner]))
     return layers.GlobalMaxPooling2D()(x)  # [N, 64]
 
 

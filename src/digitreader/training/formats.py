@@ -8,7 +8,7 @@ the network, and where it knows what is no digit, that share is what a row lacks
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -185,30 +185,15 @@ def _add_probabilities(graph: onnx.GraphProto, card: ModelCard) -> None:
 
 
 def _write_int8(model: Finished, path: Path) -> None:
-    """ONNX whose convolutions and dense layers compute with 8 bits.
-
-    The range of each value is that which it takes on the examples (static quantisation, Jacob
-    et al. 2018). What follows the last dense layer stays in float32.
-    """
-    from onnxruntime.quantization import CalibrationDataReader, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Examples(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime ships no types
-        def __init__(self) -> None:
-            self._batches: Iterator[NDArray[np.uint8]] = iter(
-                np.array_split(model.examples, 1 + len(model.examples) // 100)
-            )
-
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            batch = next(self._batches, None)
-            return None if batch is None else {"glyphs": batch}
+    """ONNX whose convolutions and dense layers compute with 8 bits; the examples set its ranges."""
+    from digitreader.training import eight_bits
 
     with TemporaryDirectory(dir=path.parent) as folder:
-        exact, prepared = Path(folder) / "exact.onnx", Path(folder) / "prepared.onnx"
+        exact = Path(folder) / "exact.onnx"
         _write_onnx(model, exact)
-        quant_pre_process(exact, prepared, skip_symbolic_shape=True)
-        layers = ["Conv", "MatMul", "Gemm"]
-        quantize_static(prepared, path, Examples(), op_types_to_quantize=layers)
+        eight_bits.write(
+            exact, path, np.array_split(model.examples, 1 + len(model.examples) // 100)
+        )
 
 
 FORMATS: dict[str, Format] = {
