@@ -42,6 +42,7 @@ from digitreader.training.recipes import RECIPES, Recipe
 from digitreader.training.train import train
 from machine import describe
 from nothing import letter_photos
+from seeds import over_seeds
 from sets import add_data
 from side_by_side import not_done, side_by_side
 
@@ -134,15 +135,10 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         own = [row for row in rows if row["name"] == name]
         forms = [Recipe.from_dict({**row["recipe"], "seed": 0}) for row in own]
         own = [row for row, form in zip(own, forms, strict=True) if form == forms[-1]]
-        accuracies = [row["accuracy"] for row in own]
         result[name] = {
-            "seeds": len(own),
-            "accuracy_mean": statistics.mean(accuracies),
-            "accuracy_sd": statistics.stdev(accuracies) if len(own) > 1 else None,
-            **{f"{key}_mean": statistics.mean(row[key] for row in own)
-               for key in ("loss", "ece", "seconds")},
+            **over_seeds(own, "loss", "ece", "seconds"),
             **{key: own[-1][key] for key in ("parameters", "multiply_adds", "bytes", "cores")},
-        }  # fmt: skip
+        }
     return result
 
 

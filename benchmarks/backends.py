@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -22,6 +21,7 @@ from typing import Any
 
 from digitreader.outputs import write_json_file
 from machine import describe
+from seeds import over_seeds
 from sets import add_data
 
 RESULT = Path(__file__).parent / "results" / "backends.json"
@@ -46,14 +46,17 @@ def main() -> None:
         for precision in PRECISIONS:
             runs = [trained(backend, precision, seed, options.data / "mnist")
                     for seed in range(options.seeds)]  # fmt: skip
-            rows[f"{backend}, {precision}"] = row = {**means(runs), "machine": machine}
+            rows[f"{backend}, {precision}"] = row = {
+                **over_seeds(runs, "seconds"),
+                "machine": machine,
+            }
             write_json_file({"command": COMMAND, "recipe": "fast", "backends": rows}, RESULT)
             print(f"{backend}, {precision}: {100 * row['accuracy_mean']:.2f}%, "
                   f"{row['seconds_mean']:.0f} s", flush=True)  # fmt: skip
 
 
 def trained(backend: str, precision: str, seed: int, data: Path) -> dict[str, Any]:
-    """Train in a process of its own; return the metrics of its run."""
+    """Train in a process of its own; return accuracy and seconds of its run."""
     with TemporaryDirectory() as folder:
         command = [
             sys.executable, "-m", "digitreader", "train", "--recipe", "fast", "--seed", str(seed),
@@ -61,19 +64,8 @@ def trained(backend: str, precision: str, seed: int, data: Path) -> dict[str, An
         ]  # fmt: skip
         environment = os.environ | {"KERAS_BACKEND": backend}
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-        metrics: dict[str, Any] = json.loads(Path(folder, "run", "metrics.json").read_text("utf-8"))
-        return metrics
-
-
-def means(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over the seeds."""
-    accuracies = [run["test"]["accuracy"] for run in runs]
-    return {
-        "seeds": len(runs),
-        "accuracy_mean": statistics.mean(accuracies),
-        "accuracy_sd": statistics.stdev(accuracies) if len(runs) > 1 else None,
-        "seconds_mean": statistics.mean(run["seconds"] for run in runs),
-    }
+        metrics = json.loads(Path(folder, "run", "metrics.json").read_text("utf-8"))
+        return {"accuracy": metrics["test"]["accuracy"], "seconds": metrics["seconds"]}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import string
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from digitreader.training.recipes import Recipe
 from digitreader.training.synthetic.hands import stroke_hands
 from digitreader.training.train import train
 from machine import describe
+from seeds import over_seeds
 from sets import add_data
 
 RESULT = Path(__file__).parent / "results" / "letters.json"
@@ -108,15 +108,7 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     result = {}
     for part in (part for part in SEEDS if any(row["part"] == part for row in rows)):
         own = [row for row in rows if row["part"] == part]
-        accuracies = [row["accuracy"] for row in own]
-        result[part] = {
-            "seeds": len(own),
-            "n": own[0]["n"],
-            "accuracy_mean": statistics.mean(accuracies),
-            "accuracy_sd": statistics.stdev(accuracies) if len(own) > 1 else None,
-            **{f"{key}_mean": statistics.mean(row[key] for row in own)
-               for key in ("read", "ece", "seconds")},
-        }  # fmt: skip
+        result[part] = {"n": own[0]["n"], **over_seeds(own, "read", "ece", "seconds")}
     return result
 
 

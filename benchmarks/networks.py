@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +24,7 @@ from digitreader.training import networks
 from digitreader.training.recipes import RECIPES, Recipe
 from digitreader.training.train import train
 from machine import describe
+from seeds import over_seeds
 from sets import add_data
 from side_by_side import not_done
 
@@ -83,24 +83,14 @@ def tables(rows: list[Row]) -> dict[str, dict[str, Row]]:
         for table, form in zip(result.values(), forms(name), strict=False):
             known = [row for row in rows if row["name"] == name and is_of(row, form)]
             if known:
-                table[name] = means(known)
+                sizes = {key: known[-1][key] for key in ("parameters", "multiply_adds")}
+                table[name] = {**over_seeds(known, "seconds"), **sizes}
     return result
 
 
 def is_of(row: Row, form: Recipe) -> bool:
     seed = row["recipe"]["seed"]
     return Recipe.from_dict(row["recipe"]) == form.with_changes(seed=seed).resolved()
-
-
-def means(rows: list[Row]) -> Row:
-    accuracies = [row["accuracy"] for row in rows]
-    return {
-        "seeds": len(rows),
-        "accuracy_mean": statistics.mean(accuracies),
-        "accuracy_sd": statistics.stdev(accuracies) if len(rows) > 1 else None,
-        "seconds_mean": statistics.mean(row["seconds"] for row in rows),
-        **{key: rows[-1][key] for key in ("parameters", "multiply_adds")},
-    }
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ the test images, and writes accuracy, seconds of training and the machine to
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -28,6 +27,7 @@ from digitreader.training.datasets import Dataset, Split, load
 from digitreader.training.recipes import RECIPES
 from digitreader.training.train import compile_network, train
 from machine import describe
+from seeds import over_seeds
 
 RESULTS = Path(__file__).parent / "results"
 PEER_BAR = 0.993
@@ -41,15 +41,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS / "training.json")
     options = parser.parse_args()
     runs = [default_run(seed) for seed in range(options.seeds)]
-    accuracies = [run["accuracy"] for run in runs]
     peer = peer_run(load("mnist"), options.peer_epochs)
     result = {
         "command": "python " + " ".join(["benchmarks/training.py", *sys.argv[1:]]),
         "machine": describe(),
         "default": {
             "runs": runs,
-            "accuracy_mean": statistics.mean(accuracies),
-            "accuracy_sd": statistics.stdev(accuracies) if len(runs) > 1 else None,
+            **over_seeds(runs),
             "seconds_max": max(run["seconds"] for run in runs),
         },
         "double-conv": peer,
