@@ -44,6 +44,7 @@ def write(exact: Path, path: Path, examples: Iterable[NDArray[np.uint8]]) -> Non
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            extra_options={"CalibMovingAverage": True},  # of batches' ranges: outliers widen less
         )
         draft.replace(path)
 
