@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digitreader.classifier import BATCH, SHIPPED, Classifier, ModelCard, shipped_model, softmax
+from digitreader.card import ModelCard
+from digitreader.classifier import BATCH, SHIPPED, Classifier, shipped_model, softmax
 from digitreader.errors import ModelError
 
 

@@ -110,7 +110,7 @@ def test_pictures_are_annotated_and_inputs_shown_without_overwriting(tmp_path: P
         (
             ["read", str(EXAMPLES / "chalk.jpg"), "--model", __file__],
             3,
-            "not a readable ONNX model",
+            "expected an .onnx file",
         ),
         (["evaluate", "--dataset", "nmist"], 2, "nmist"),
         (["evaluate", "--dataset", "optdigits", "-o", "x.txt"], 2, ".json"),

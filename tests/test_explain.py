@@ -15,7 +15,8 @@ from PIL import Image
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from digitreader.classifier import Classifier, ModelCard  # noqa: E402
+from digitreader.card import ModelCard  # noqa: E402
+from digitreader.classifier import Classifier  # noqa: E402
 from digitreader.doors.cli import run  # noqa: E402
 from digitreader.errors import ModelError  # noqa: E402
 from digitreader.explain import GAP, ZOOM, evidence, explanation, overlay  # noqa: E402

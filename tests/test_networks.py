@@ -12,7 +12,8 @@ import pytest
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 
-from digitreader.classifier import Classifier, ModelCard  # noqa: E402
+from digitreader.card import ModelCard  # noqa: E402
+from digitreader.classifier import Classifier  # noqa: E402
 from digitreader.doors.cli import run  # noqa: E402
 from digitreader.errors import ModelError, UsageError  # noqa: E402
 from digitreader.training import export, networks  # noqa: E402

@@ -20,7 +20,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from digitreader.classifier import ModelCard
+from digitreader.card import ModelCard
 from digitreader.doors.service.answers import Refusal
 from digitreader.doors.service.app import create
 from digitreader.doors.service.bodies import is_small

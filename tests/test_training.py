@@ -19,7 +19,8 @@ import pytest
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 
-from digitreader.classifier import Classifier, ModelCard  # noqa: E402
+from digitreader.card import ModelCard  # noqa: E402
+from digitreader.classifier import Classifier  # noqa: E402
 from digitreader.errors import DataError, ModelError, StoppedError, UsageError  # noqa: E402
 from digitreader.training import export, networks, recipes  # noqa: E402
 from digitreader.training.datasets import Split, load  # noqa: E402

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import ModelError
+from digitreader.card import ModelCard
+from digitreader.errors import ModelError, first_line
 from digitreader.glyphs import GLYPH_FORM
+from digitreader.onnx_file import notes_of, read_whole
 
 if TYPE_CHECKING:
     import onnxruntime
 
 SHIPPED = "digits"
 BATCH = 256  # glyphs a run: larger ones leave the cache and are slower
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model file says about itself; everything the reader needs beside the network."""
-
-    name: str
-    labels: tuple[str, ...]
-    temperature: float  # logits are divided by it, so that confidence is honest
-    unsure_below: float  # a digit with less confidence is called unsure
-    glyph_form: int = GLYPH_FORM  # which version of glyphs.py it was trained for
-    trained: dict[str, Any] = field(default_factory=dict)  # recipe, seed and measured scores
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelCard:
-        """Read a card.
-
-        Raises:
-            ValueError: it is not one.
-        """
-        values = json.loads(text)
-        if not isinstance(values, dict) or set(values) != {f.name for f in fields(cls)}:
-            raise ValueError("the card's entries are not the expected ones")
-        values["labels"] = tuple(values["labels"])
-        return cls(**values)
 
 
 class Classifier:
@@ -69,8 +40,11 @@ class Classifier:
             ModelError: the file is missing, corrupt, or not one of ours.
         """
         path = Path(path) if path is not None else shipped_model(SHIPPED)
-        session = session_of(path, threads)
-        return cls(session, _card_of(session, path))
+        content = read_whole(path)
+        card = _card_of(content, path)
+        found = cls(session_of(content, path, threads), card)
+        found._try(path)
+        return found
 
     def logits(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network on uint8 [N, 28, 28], ink bright: float32 [N, K or K + 1], uncalibrated.
@@ -79,8 +53,14 @@ class Classifier:
 
         Raises:
             ValueError: the array has another shape or type.
+            ModelError: the network cannot be run, or gives what are no numbers.
         """
-        return self._run("logits", glyphs)
+        logits = self._run("logits", glyphs)
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                f"the model {self.card.name!r} gives what are no numbers: it is broken"
+            )
+        return logits
 
     def maps(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """How much each place of uint8 [N, 28, 28], ink bright, speaks for each class.
@@ -99,6 +79,23 @@ class Classifier:
             )
         return self._run("maps", glyphs)
 
+    def _try(self, path: Path) -> None:
+        """Read two glyphs, to see that the network is what its card says.
+
+        Raises:
+            ModelError: it is not.
+        """
+        classes = len(self.card.labels)
+        try:
+            shape = self.logits(np.zeros((2, 28, 28), np.uint8)).shape
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+        if shape not in ((2, classes), (2, classes + 1)):
+            raise ModelError(
+                f"{path} gives {list(shape)} for two glyphs; expected [2, {classes}], a logit for "
+                "each label of its card, or one more"
+            )
+
     def _run(self, output: str, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network on uint8 [N, 28, 28], a batch at a time."""
         glyphs = np.asarray(glyphs)
@@ -106,10 +103,15 @@ class Classifier:
             raise ValueError(
                 f"expected glyphs as uint8 [N, 28, 28], got {glyphs.dtype} {list(glyphs.shape)}"
             )
-        batches = [
-            self._session.run([output], {"glyphs": glyphs[start : start + BATCH]})[0]
-            for start in range(0, len(glyphs), BATCH)
-        ]
+        try:
+            batches = [
+                self._session.run([output], {"glyphs": glyphs[start : start + BATCH]})[0]
+                for start in range(0, len(glyphs), BATCH)
+            ]
+        except Exception as error:  # ONNX Runtime raises its own family, from C++
+            raise ModelError(
+                f"the model {self.card.name!r} cannot be run: {first_line(error)}"
+            ) from error
         if not batches:
             return np.empty((0, *self._shapes[output]), np.float32)
         return np.concatenate(batches)  # [N, ...]
@@ -127,26 +129,21 @@ def shipped_model(name: str) -> Path:
     return Path(str(files("digitreader") / "models" / f"{name}.onnx"))
 
 
-def session_of(path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Load an ONNX file, to run on so many threads; 0 means one for each core.
+def session_of(content: bytes, path: Path, threads: int = 0) -> onnxruntime.InferenceSession:
+    """Load what `read_whole` gave, to run on so many threads; 0 means one for each core.
 
     Raises:
-        ModelError: the file is missing or corrupt.
+        ModelError: it is no network that can be run; the message names the file.
     """
     import onnxruntime
 
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}; expected an .onnx file")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: they are raised, not printed
+    options.log_severity_level = 4  # what goes wrong is raised, not printed
     options.intra_op_num_threads = threads
     try:
-        return onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises its own family, from C++
-        first = str(error).splitlines()[0]
-        raise ModelError(f"{path} is not a readable ONNX model: {first}") from error
+        raise ModelError(f"{path} is not a readable ONNX model: {first_line(error)}") from error
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -156,15 +153,15 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return share
 
 
-def _card_of(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
-    """Check that a loaded network is one of ours, and return its card."""
-    text = session.get_modelmeta().custom_metadata_map.get("digitreader")
-    if text is None or _names(session.get_inputs()) != ["glyphs"]:
-        raise ModelError(
-            f"{path} was not made by digitreader: train one with 'digitreader train', "
-            "or leave --model out to use the one that ships"
-        )
+def _card_of(content: bytes, path: Path) -> ModelCard:
+    """Check that a file is one of ours, and return its card."""
     try:
+        text = notes_of(content).get("digitreader")
+        if text is None:
+            raise ModelError(
+                f"{path} was not made by digitreader: train one with 'digitreader train', "
+                "or leave --model out to use the one that ships"
+            )
         card = ModelCard.from_json(text)
     except ValueError as error:
         raise ModelError(f"{path} carries a card that cannot be read: {error}") from error
@@ -174,7 +171,3 @@ def _card_of(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
             f"this version makes form {GLYPH_FORM}: train it again"
         )
     return card
-
-
-def _names(values: Sequence[onnxruntime.NodeArg]) -> list[str]:
-    return [value.name for value in values]

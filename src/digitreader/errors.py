@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
+MOST_SAID = 200  # characters of a library's message
+
 
 class ExitCode(IntEnum):
     """What the command line ends with."""
@@ -18,9 +20,18 @@ class ExitCode(IntEnum):
 
 
 class DigitReaderError(Exception):
-    """One clear line: what was expected, what came, what to do."""
+    """One clear line: what was expected, what came, what to do.
+
+    A name in it may hold anything, even a terminal's commands: what cannot be printed is escaped.
+    """
 
     exit_code: ExitCode = ExitCode.SOME_FAILED
+
+    def __str__(self) -> str:
+        return "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
+            for c in super().__str__()
+        )
 
 
 class SourceError(DigitReaderError):
@@ -61,6 +72,12 @@ class MissingExtraError(DigitReaderError):
             f"{feature} needs the '{extra}' extra, which is not installed: "
             f"pip install 'digitreader[{extra}]'"
         )
+
+
+def first_line(said: object) -> str:
+    """What a library says of its error, for a line of ours: its first, cut where it is long."""
+    line = next(iter(str(said).splitlines()), "").strip() or type(said).__name__
+    return line if len(line) <= MOST_SAID else f"{line[: MOST_SAID - 1]}…"
 
 
 @contextmanager

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from digitreader.classifier import session_of, shipped_model, softmax
 from digitreader.company import SLENDER, in_company
+from digitreader.errors import ModelError
 from digitreader.ink import Inked
+from digitreader.onnx_file import read_whole
 from digitreader.pieces import (
     LEGIBLE,
     STROKE,
@@ -95,9 +97,16 @@ class Finder:
         0 means one for each core.
 
         Raises:
-            ModelError: the file is missing or corrupt.
+            ModelError: the file is missing, corrupt, or holds another network.
         """
-        return cls(session_of(path or shipped_model(SHIPPED), threads))
+        path = path or shipped_model(SHIPPED)
+        session = session_of(read_whole(path), path, threads)
+        ends = [
+            [one.name for one in some] for some in (session.get_inputs(), session.get_outputs())
+        ]
+        if ends != [["ink"], ["cells"]]:
+            raise ModelError(f"{path} is no finder, as 'digitreader train-finder' makes it")
+        return cls(session)
 
     def find(self, page: Inked, height: float | None = None) -> list[Found]:
         """Find all characters of a page.

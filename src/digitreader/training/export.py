@@ -19,7 +19,8 @@ import onnxruntime
 from keras import layers
 from numpy.typing import NDArray
 
-from digitreader.classifier import Classifier, ModelCard
+from digitreader.card import ModelCard
+from digitreader.classifier import Classifier
 from digitreader.errors import ModelError
 from digitreader.training.datasets import scaled
 

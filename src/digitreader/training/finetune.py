@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 import keras
 import numpy as np
 
-from digitreader.classifier import SHIPPED, Classifier, ModelCard, shipped_model
+from digitreader.card import ModelCard
+from digitreader.classifier import SHIPPED, Classifier, shipped_model
 from digitreader.errors import DataError, ModelError, StoppedError, UsageError
 from digitreader.outputs import write_json_file
 from digitreader.training import export, networks

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 import digitreader
-from digitreader.classifier import Classifier, ModelCard, softmax
+from digitreader.card import ModelCard
+from digitreader.classifier import Classifier, softmax
 from digitreader.outputs import write_json_file
 from digitreader.training import export, networks, plots
 from digitreader.training.calibrate import fit_temperature, fit_threshold

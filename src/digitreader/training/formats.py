@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.classifier import ModelCard
+from digitreader.card import ModelCard
 from digitreader.training.runtimes import import_openvino
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.classifier import Classifier, ModelCard, softmax
+from digitreader.card import ModelCard
+from digitreader.classifier import Classifier, softmax
 from digitreader.errors import DigitReaderError, ModelError, UsageError
 from digitreader.training import networks
 from digitreader.training.backend import greetings_silenced

@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from digitreader.classifier import SHIPPED, ModelCard, shipped_model
+from digitreader.card import ModelCard
+from digitreader.classifier import SHIPPED, shipped_model
 from digitreader.doors.page import markup
 from digitreader.doors.page.visit import Visit
 
