@@ -206,6 +206,8 @@ def _eight_bit(image: Image.Image) -> Pixels:
 
 def _array(image: Image.Image, mode: str) -> Pixels:
     """Pixels in another 8-bit mode: uint8 [H, W] or [H, W, channels]."""
+    if image.width * image.height <= STRIP:
+        return np.array(image if image.mode == mode else image.convert(mode))
     channels = (len(mode),) if len(mode) > 1 else ()
     pixels = np.empty((image.height, image.width, *channels), np.uint8)
     for rows in _strips(image.height, image.width):

@@ -47,6 +47,7 @@ Source = Union[str, Path, bytes, Upload, "Image.Image", NDArray[np.uint8]]
 SUFFIXES = frozenset(f".{kind}" for kind in (*KINDS, "npy", "pdf"))
 TABLE = ".csv"  # of pixels; a folder's are seldom so
 MAX_BYTES = 100_000_000  # of a download or of standard input
+SMALL_FILE = 1 << 16  # bytes; such a file is read once, where a larger one is opened as needed
 TIMEOUT = 20  # seconds without an answer from a server
 
 
@@ -116,9 +117,9 @@ def open_pages(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
         SourceError: it cannot be opened or decoded; the message names it. Pages before the one
             that cannot have been given.
     """
-    name = name_of(source)
+    name, glyphs = name_of(source), is_table(source)
     for number, (pixels, shape) in enumerate(_decoded(source, name, max_pixels), start=1):
-        yield Page(pixels, name, number, shape or (0, 0), is_table(source))
+        yield Page(pixels, name, number, shape or (0, 0), glyphs)
 
 
 def pages_of(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page | Failed]:
@@ -152,9 +153,14 @@ def is_url(text: str) -> bool:
 
 def is_table(source: Source) -> bool:
     """Whether this is a file with a table of pixels."""
+    return _suffix(source) == TABLE
+
+
+def _suffix(source: Source) -> str:
+    """The suffix of a file's name, in small letters; "" where there is no file."""
     if not isinstance(source, str | Path) or is_url(str(source)):
-        return False
-    return Path(source).suffix.lower() == TABLE
+        return ""
+    return os.path.splitext(source)[1].lower()  # noqa: PTH122 (of a million names)
 
 
 def missing(source: str) -> str | None:
@@ -163,12 +169,11 @@ def missing(source: str) -> str | None:
         return None
     if is_webcam(source):
         return not_a_camera(source)
-    path = Path(source)
-    if not path.exists():
+    if os.path.isfile(source):  # noqa: PTH113 (of a million names)
+        return None
+    if not Path(source).exists():
         return f"{source}: there is no such file"
-    if not path.is_file():
-        return f"{source}: expected a file, this is not one"
-    return None
+    return f"{source}: expected a file, this is not one"
 
 
 # --- finding ----------------------------------------------------------------------------------
@@ -188,7 +193,7 @@ def _files_in(folder: Path, suffixes: AbstractSet[str]) -> Iterator[str]:
     for below, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122 (of a million names)
+            if _suffix(name) in suffixes:
                 found = True
                 yield os.path.join(below, name)  # noqa: PTH118
     if not found:
@@ -220,7 +225,7 @@ def _decoded(source: Source, name: str, max_pixels: int) -> Iterator[tuple[Pixel
         yield take(name), None
     elif is_table(source):
         yield from zip(_from_table(Path(name)), repeat(None))
-    elif Path(source).suffix.lower() == ".npy":
+    elif _suffix(source) == ".npy":
         yield from zip(_from_stack(Path(source), name), repeat(None))
     else:
         yield from _of_file(_content(source, name), name, max_pixels)
@@ -242,10 +247,15 @@ def _content(source: str | Path, name: str) -> Path | bytes:
         return _limited(sys.stdin.buffer.read(MAX_BYTES + 1), name)
     if isinstance(source, str) and is_url(source):
         return _downloaded(source)
-    why = missing(str(source))
+    why = missing(name)
     if why is not None:
         raise SourceError(why)
-    return Path(source)
+    try:
+        with open(source, "rb") as file:  # noqa: PTH123 (of a million files)
+            content = file.read(SMALL_FILE + 1)
+    except OSError as error:
+        raise SourceError(f"{name}: cannot be read: {error.strerror}") from error
+    return content if len(content) <= SMALL_FILE else Path(source)
 
 
 def _is_pdf(content: Path | bytes, name: str) -> bool:
