@@ -157,6 +157,41 @@ def test_rows_are_those_of_read(inputs: dict[str, Path], tmp_path: Path) -> None
             assert (digit["box"], digit["label"]) == (ours["box"], ours["label"])
 
 
+@given(
+    group=st.integers(1, 2 * N),
+    cuts=st.lists(st.tuples(st.integers(0, N - 1), st.integers(1, N)), min_size=1, max_size=6),
+)
+def test_rows_of_a_parquet_file_are_had_in_any_order(
+    pictures: Pictures, tmp_path_factory: pytest.TempPathFactory, group: int,
+    cuts: list[tuple[int, int]],
+) -> None:  # fmt: skip
+    """Whatever was read before, forwards or back, and however the file is grouped."""
+    path = tmp_path_factory.mktemp("groups") / "rows.parquet"
+    table = pa.table({"image": list(pictures.reshape(N, 784))})
+    parquet.write_table(table, path, row_group_size=group)
+    for start, length in cuts:
+        part = Part(0, "parquet", str(path), start, min(start + length, N))
+        pages = [page for page in items_of(part) if isinstance(page, Page)]
+        assert [page.number for page in pages] == list(range(start + 1, part.stop + 1))
+        np.testing.assert_array_equal([page.pixels for page in pages], pictures[start : part.stop])
+
+
+def test_lists_that_are_no_picture_cost_no_other(pictures: Pictures, tmp_path: Path) -> None:
+    good = pictures[0].ravel().tolist()
+    lists = [good, good[1:], None, [], [256, *good[1:]], [-1, *good[1:]], [None, *good[1:]], good]
+    parquet.write_table(pa.table({"image": lists}), tmp_path / "lists.parquet")
+    parquet.write_table(
+        pa.table({"image": [[0.5] * 784, [0.5] * 784]}), tmp_path / "floats.parquet"
+    )
+    (part,) = plan([str(tmp_path / "lists.parquet")], 10, tmp_path)
+    items = list(items_of(part))
+    assert [isinstance(item, Page) for item in items] == [True, *[False] * 6, True]
+    assert all("expected an encoded picture or 784 pixels" in item.why
+               for item in items if isinstance(item, Failed))  # fmt: skip
+    (part,) = plan([str(tmp_path / "floats.parquet")], 10, tmp_path)
+    assert all(isinstance(item, Failed) for item in items_of(part))
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_rows_may_be_text(form: str, inputs: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "out"

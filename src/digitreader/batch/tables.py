@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import accumulate
 from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -55,62 +58,108 @@ def _ranges(rows: int, items: int) -> Cuts:
 def cut_parquet(path: Path, items: int, scratch: Path) -> Cuts:
     """Cut by rows."""
     del scratch
-    with _parquet(path) as file:
-        _column(file, path)
-        yield from _ranges(file.metadata.num_rows, items)
+    with _parquet(path):
+        yield from _ranges(_Forward(path).count, items)
 
 
 def open_parquet(part: Part) -> Iterator[Item]:
     """Decode the pictures of rows: encoded ones, as Hugging Face has them, or 784 pixels."""
     path = Path(part.path)
-    with _parquet(path) as file:
-        name = _column(file, path)
-        row = 0
-        for batch in file.iter_batches(AT_ONCE, columns=[name]):
-            skipped = max(0, part.start - row)
-            if skipped < len(batch):
-                kept = batch.column(0)[skipped : part.stop - row]
-                yield from (_of_cell(cell, path, row + skipped + i) for i, cell in enumerate(kept))
-            row += len(batch)
-            if row >= part.stop:
-                return
+    with _parquet(path):
+        for row, cells in _forward(path, path.stat().st_mtime_ns).rows(part.start, part.stop):
+            yield from _of_cells(cells, path, row)
 
 
-def _of_cell(cell: Any, path: Path, row: int) -> Page | Failed:
-    """The picture in a cell of Arrow's."""
+class _Forward:
+    """The pictures of a Parquet file's rows, read on from where the part before ended.
+
+    A row is decoded with all that stand before it in its group, and often all rows are one group:
+    begun anew for each part, a million of them would be decoded a hundred times.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow import parquet
+
+        self._path = path
+        self._file = parquet.ParquetFile(path, memory_map=True)
+        self._column = _column(self._file, path)
+        groups = map(self._file.metadata.row_group, range(self._file.num_row_groups))
+        self._begins = list(accumulate((group.num_rows for group in groups), initial=0))
+        self._row = -1  # that is read next; none so far
+        self.count = self._begins[-1]
+
+    def rows(self, start: int, stop: int) -> Iterator[tuple[int, Any]]:
+        """Yield rows, some at a time, as an array of Arrow's, with the number of the first."""
+        group = bisect_right(self._begins, start) - 1
+        if not self._begins[group] <= self._row <= start:
+            self._row, self._left = self._begins[group], None
+            groups = range(group, self._file.num_row_groups)
+            batches = self._file.iter_batches(AT_ONCE, groups, [self._column])
+            self._cells = (batch.column(0) for batch in batches)
+        while self._row < stop:
+            cells = self._left or next(self._cells, None)
+            if cells is None:
+                raise SourceError(f"{self._path}: cut short, in row {self._row + 1}")
+            row, skipped = self._row, max(0, start - self._row)
+            used = min(len(cells), stop - row)
+            self._row, self._left = row + used, cells[used:]
+            if skipped < used:
+                yield row + skipped, cells[skipped:used]
+
+
+@lru_cache(maxsize=1)
+def _forward(path: Path, changed: int) -> _Forward:
+    """Open a file, or go on with it as it was left; one that has changed since is another."""
+    del changed
+    return _Forward(path)
+
+
+def _of_cells(cells: Any, path: Path, row: int) -> Iterator[Page | Failed]:
+    """The pictures in cells of Arrow's: together where all are pixels, else one by one."""
+    images = _pixels(cells)
+    if images is not None:
+        yield from (Page(image, str(path), i) for i, image in enumerate(images, row + 1))
+    elif len(cells) > 1:
+        for i in range(len(cells)):
+            yield from _of_cells(cells[i : i + 1], path, row + i)
+    else:
+        yield _encoded(cells[0].as_py(), path, row)
+
+
+def _pixels(cells: Any) -> NDArray[np.uint8] | None:
+    """The pictures in lists of 784 whole numbers 0–255, uint8 [N, 28, 28]; None: not all are."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if not isinstance(cells, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        return None
+    numbers = cells.flatten()
+    if cells.null_count or numbers.null_count or not pa.types.is_integer(numbers.type):
+        return None
+    lengths, values = compute.list_value_length(cells).to_numpy(), numbers.to_numpy()
+    if (lengths != PIXELS).any() or values.min() < 0 or values.max() > 255:
+        return None
+    return np.asarray(values, np.uint8).reshape(-1, SIDE, SIDE)
+
+
+def _encoded(cell: Any, path: Path, row: int) -> Page | Failed:
+    """The picture whose bytes are in a cell."""
     where = f"{path}, row {row + 1}"
-    pixels = _pixels(cell)
-    if pixels is not None:
-        return Page(pixels, str(path), row + 1)
-    content = cell.as_py()
-    content = content.get("bytes") if isinstance(content, dict) else content
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
     if isinstance(content, bytes):
         return page_in_row(Upload(where, content), str(path), row + 1)
     return Failed(str(path), row + 1, f"{where}: expected an encoded picture or 784 pixels")
 
 
-def _pixels(cell: Any) -> NDArray[np.uint8] | None:
-    """The picture in a list of 784 whole numbers 0–255, uint8 [28, 28]; None: it is none."""
-    import pyarrow as pa
-
-    if not isinstance(cell, pa.ListScalar | pa.LargeListScalar | pa.FixedSizeListScalar):
-        return None
-    if cell.values is None or len(cell.values) != PIXELS or cell.values.null_count:
-        return None
-    numbers = cell.values.to_numpy(zero_copy_only=False)
-    if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() > 255:
-        return None
-    return np.asarray(numbers, np.uint8).reshape(SIDE, SIDE)
-
-
 @contextmanager
-def _parquet(path: Path) -> Iterator[parquet.ParquetFile]:
+def _parquet(path: Path) -> Iterator[None]:
+    """Say of a broken file that it is one."""
     with needs_extra("Parquet", "parquet"):
-        from pyarrow import ArrowException, parquet
+        from pyarrow import ArrowException
     try:
-        with parquet.ParquetFile(path, memory_map=True) as file:
-            yield file
+        yield
     except (OSError, ArrowException) as error:
+        _forward.cache_clear()  # no part goes on from where another broke off
         raise SourceError(f"{path}: not a Parquet file that can be read ({error})") from error
 
 
