@@ -192,6 +192,22 @@ def test_lists_that_are_no_picture_cost_no_other(pictures: Pictures, tmp_path: P
     assert all(isinstance(item, Failed) for item in items_of(part))
 
 
+def test_a_worker_imports_no_more_than_it_needs(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """Each of a batch's processes pays for it, in time and in memory."""
+    code = (
+        "import sys; from pathlib import Path; from digitreader.batch.plan import plan;"
+        "from digitreader.batch.work import Settings, Worker;"
+        "out = Path(sys.argv[1]); worker = Worker(out, Settings());"
+        "[worker.read(part) for part in plan(sys.argv[2:], 100, out)];"
+        "print(*{'pandas', 'rich', 'ray', 'matplotlib', 'keras', 'tensorflow'} & {*sys.modules})"
+    )
+    several = [str(inputs[name]) for name in ("png", "rows.csv", "pixels.parquet", "arrays.npz")]
+    command = [sys.executable, "-c", code, str(tmp_path), *several]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+    assert dataset.dataset(tmp_path).count_rows() == 4 * N
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_rows_may_be_text(form: str, inputs: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "out"

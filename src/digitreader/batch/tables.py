@@ -136,7 +136,8 @@ def _pixels(cells: Any) -> NDArray[np.uint8] | None:
     numbers = cells.flatten()
     if cells.null_count or numbers.null_count or not pa.types.is_integer(numbers.type):
         return None
-    lengths, values = compute.list_value_length(cells).to_numpy(), numbers.to_numpy()
+    lengths = np.from_dlpack(compute.list_value_length(cells))
+    values = np.from_dlpack(numbers)  # to_numpy imports pandas where it is installed
     if (lengths != PIXELS).any() or values.min() < 0 or values.max() > 255:
         return None
     return np.asarray(values, np.uint8).reshape(-1, SIDE, SIDE)
