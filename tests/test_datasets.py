@@ -373,7 +373,7 @@ def test_an_idx_header_that_promises_too_much_is_one_line(tmp_path: Path) -> Non
         head = struct.pack(">4I", 2051, 2**32 - 1, 28, 28)
         (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(head)
         (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, 0))
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte: .*(memory|truncated)"):
+    with pytest.raises(DataError, match="train-images-idx3-ubyte: expected up to 10,000,000"):
         load(f"idx:{tmp_path}")
 
 

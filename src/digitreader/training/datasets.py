@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from digitreader.card import MOST_IN_LABEL, is_label
 from digitreader.errors import DataError, UsageError, needs_extra
 from digitreader.glyphs import BOX, to_glyph
 from digitreader.training import mirrors
@@ -199,6 +200,11 @@ def _enlarged(small: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 def _own(name: str, parts: list[Labelled]) -> Dataset:
     labels = _class_names(label for part in parts for label in part.names)
+    if bad := [label for label in labels if not is_label(label)]:
+        raise DataError(
+            f"{name}: expected classes named in 1 to {MOST_IN_LABEL} printable characters, "
+            f"got {bad[0][:MOST_IN_LABEL]!r}"
+        )
     index = {label: target for target, label in enumerate(labels)}
     splits = [Split(part.images, np.array([index[n] for n in part.names])) for part in parts]
     return Dataset(

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from scipy.special import log_softmax
 
+from digitreader.errors import ModelError, first_line
 from digitreader.outputs import whole, write_csv_file
 from digitreader.training import export
 from digitreader.training.datasets import Split
@@ -146,15 +147,24 @@ def restored(
 
     The optimiser's own count of steps says which epoch that was: a history that is an epoch
     ahead (killed between the two files) is cut back to it.
+
+    Raises:
+        ModelError: a file is broken, or is another network's.
     """
     if not (folder / "last.npz").exists():
         return []
     optimizer.build(network.trainable_variables)
-    with np.load(folder / "last.npz") as state:
-        for i, variable in enumerate([*network.variables, *optimizer.variables]):
-            variable.assign(state[str(i)])
-    with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    try:
+        with (folder / "last.npz").open("rb") as file, np.load(file, allow_pickle=False) as state:
+            for i, variable in enumerate([*network.variables, *optimizer.variables]):
+                variable.assign(state[str(i)])
+        with (folder / "history.csv").open(newline="", encoding="utf-8") as text:
+            rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(text)]
+    except Exception as error:  # NumPy and Keras let out whatever a broken file leads to
+        raise ModelError(
+            f"the run in {folder} cannot go on, its last.npz or history.csv is broken "
+            f"({first_line(error)}): train anew in another folder"
+        ) from error
     return rows[: int(optimizer.iterations) // steps]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, softmax
-from digitreader.errors import ModelError, UsageError
+from digitreader.errors import DigitReaderError, ModelError, UsageError, first_line
 from digitreader.training.datasets import Dataset, Split, load
 from digitreader.training.metrics import Scores, score
 from digitreader.training.runtimes import RUNTIMES, Images, Outputs, are_probabilities
@@ -74,12 +74,17 @@ def _of_others(path: Path | None, data: Dataset, images: Images) -> Outputs:
     It may give logits, and it may have a class more, for what is none of them.
     """
     assert path is not None  # what ships has a card
-    outputs = RUNTIMES[path.suffix.removeprefix(".")](path)(images)
     classes = len(data.labels)
-    if outputs.shape[1] not in (classes, classes + 1):
-        raise ModelError(
-            f"{path} tells {outputs.shape[1]} classes apart; {data.name} holds {classes}"
-        )
+    try:
+        outputs = RUNTIMES[path.suffix.removeprefix(".")](path)(images)
+    except DigitReaderError:
+        raise
+    except Exception as error:  # each runtime raises its own family
+        raise ModelError(f"{path} cannot be run: {first_line(error)}") from error
+    if outputs.ndim != 2 or outputs.shape[1] not in (classes, classes + 1):
+        raise ModelError(f"{path} gives {list(outputs.shape)}; {data.name} holds {classes} classes")
+    if not np.isfinite(outputs).all():
+        raise ModelError(f"{path} gives what are no numbers: it is broken")
     return (outputs if are_probabilities(outputs) else softmax(outputs))[:, :classes]
 
 

@@ -123,7 +123,7 @@ def finetune(  # noqa: PLR0913 (all but the first two by name)
 def _trained_by(network: Path) -> Recipe:
     """The recipe that a network was trained by, as its finished model tells; else the default."""
     card = _card(network)
-    return Recipe.from_dict(card.trained["recipe"]) if card else Recipe()
+    return Recipe.from_dict(card.trained.get("recipe", {})) if card else Recipe()
 
 
 def _card(network: Path) -> ModelCard | None:
@@ -181,7 +181,7 @@ def _crossed(
                                  report=after_epochs(report, (1 + i) * recipe.epochs))  # fmt: skip
             if interrupted:
                 return None
-            network = keras.saving.load_model(folder / "best.keras")
+            network = load_network(folder / "best.keras")
         right += _right(network, new.take(part == i), recipe)
     return right
 

@@ -21,6 +21,7 @@ from digitreader.training.datasets import Dataset, Split
 from digitreader.training.epochs import Row, best_of
 from digitreader.training.metrics import Scores, score, wilson
 from digitreader.training.recipes import Recipe
+from digitreader.training.runtimes import load_network
 
 PARITY_IMAGES = 1000
 UNSURE_BELOW = 0.7  # calibrated confidence, where too little was held out to choose one
@@ -89,7 +90,7 @@ def finish(  # noqa: PLR0913 (all but the first four by name)
     learnt: Learnt | None = None,
 ) -> Run:
     """Turn a folder's `best.keras` into a calibrated, checked model; write the results."""
-    network = networks.shifted(keras.saving.load_model(out / "best.keras"), recipe.shifts)
+    network = networks.shifted(load_network(out / "best.keras"), recipe.shifts)
     dataset, held = images.dataset, images.held
     validation, temperature, unsure_below = None, recipe.temperature, UNSURE_BELOW
     if held is not None:

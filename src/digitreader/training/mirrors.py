@@ -28,13 +28,14 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import DataError
+from digitreader.errors import DataError, first_line
 
 Stream = IO[bytes] | gzip.GzipFile
 log = logging.getLogger(__name__)
 
 IMAGE_SIDE = 28
 DATA_VARIABLE = "DIGITREADER_DATA"
+MOST_IMAGES = 10_000_000  # of a file, whatever its header promises; EMNIST has 814,255
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 16
 # Two zero bytes, 8 for "unsigned byte", then the number of axes.
@@ -193,7 +194,7 @@ def _read_header(stream: Stream, path: Path, file: IdxFile) -> tuple[bytes, tupl
     if len(sizes) < 4 * axes:
         raise DataError(f"{path}: truncated inside the header")
     shape = struct.unpack(f">{axes}I", sizes)
-    counted = not file.counts or shape[0] in file.counts
+    counted = shape[0] in file.counts if file.counts else 0 < shape[0] <= MOST_IMAGES
     if not counted or shape[1:] != (IMAGE_SIDE, IMAGE_SIDE)[: axes - 1]:
         raise DataError(
             f"{path}: expected {_or(file.counts)} {expected}"
@@ -204,7 +205,7 @@ def _read_header(stream: Stream, path: Path, file: IdxFile) -> tuple[bytes, tupl
 
 
 def _or(counts: tuple[int, ...]) -> str:
-    return " or ".join(f"{count:,}" for count in counts) or "any number of"
+    return " or ".join(f"{count:,}" for count in counts) or f"up to {MOST_IMAGES:,}"
 
 
 def _check_md5(came: str, expected: str, path: Path) -> None:
@@ -239,8 +240,9 @@ def _fetch(file: IdxFile, folder: Path, mirrors: tuple[str, ...]) -> Path:
     for mirror in mirrors:
         try:
             path = _fetch_from(mirror.rstrip("/") + f"/{file.name}.gz", file, folder)
-        except (OSError, http.client.HTTPException, DataError) as error:
-            failures.append(f"{urlsplit(mirror).netloc}: {getattr(error, 'reason', None) or error}")
+        except (OSError, ValueError, http.client.HTTPException, DataError) as error:
+            why = first_line(getattr(error, "reason", None) or error)
+            failures.append(f"{urlsplit(mirror).netloc}: {why}")
         else:
             for failure in failures:
                 log.warning("%s.gz: the next mirror was used, %s", file.name, failure)

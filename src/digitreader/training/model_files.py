@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from digitreader.card import ModelCard
 from digitreader.classifier import Classifier, softmax
-from digitreader.errors import DigitReaderError, ModelError, UsageError
+from digitreader.errors import DigitReaderError, ModelError, UsageError, first_line
 from digitreader.training import networks
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.catalogue import DATASETS, DIGITS
@@ -22,6 +22,7 @@ from digitreader.training.datasets import load, locate
 from digitreader.training.export import logits_of
 from digitreader.training.finish import PARITY_IMAGES, UNSURE_BELOW
 from digitreader.training.formats import FORMATS, PRESETS, Finished, Format, finished
+from digitreader.training.recipes import Recipe
 from digitreader.training.runtimes import are_probabilities, load_network, read_afresh
 
 EXAMPLES = 1000  # training images that tell what values layers take
@@ -78,9 +79,9 @@ def open_original(path: Path, data_dir: Path | None = None) -> Original:
     if not path.is_dir():
         return _of_file(path, data_dir)
     classifier = Classifier.open(path / "model.onnx")
-    recipe = classifier.card.trained["recipe"]
-    network = networks.shifted(load_network(path / "best.keras"), recipe.get("shifts", 0))
-    dataset, images, examples = _images(recipe["dataset"], data_dir)
+    recipe = Recipe.from_dict(classifier.card.trained.get("recipe", {}))
+    network = networks.shifted(load_network(path / "best.keras"), recipe.shifts)
+    dataset, images, examples = _images(recipe.dataset, data_dir)
     model = finished(network, classifier.card, examples, has_softmax=False)
     return Original(path, model, dataset, images, classifier.probabilities(images))
 
@@ -166,8 +167,7 @@ def _write(form: Format, model: Finished, path: Path) -> None:
     except DigitReaderError:
         raise
     except Exception as error:  # each library raises its own family
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"it cannot be written: {first}") from error
+        raise ModelError(f"it cannot be written: {first_line(error)}") from error
 
 
 def compare(

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import DataError, SourceError, needs_extra
+from digitreader.errors import DataError, SourceError, first_line, needs_extra
 from digitreader.glyphs import SIDE, to_glyph
 from digitreader.ink import ink_of, working_copy
 from digitreader.main_digit import main_digit
@@ -166,13 +164,18 @@ def _read_rows(files: list[Path]) -> Labelled:
     names: list[str] = []
     for path in files:
         try:
+            if (count := parquet.read_metadata(path).num_rows) > mirrors.MOST_IMAGES:
+                raise ValueError(f"{count:,} rows; expected up to {mirrors.MOST_IMAGES:,}")
             table = parquet.read_table(path, columns=["image", "label"])
-        except (OSError, ArrowException) as error:
-            raise DataError(f"{path}: not a Parquet file with image and label ({error})") from error
-        rows = table.to_pylist()
-        named = _names_in(table.schema.metadata or {})
-        pictures += [_decoded(row["image"], f"{path}, row {i}") for i, row in enumerate(rows)]
-        names += [named.get(row["label"]) or _name(row["label"]) for row in rows]
+            rows = table.to_pylist()
+            named = _names_in(table.schema.metadata or {})
+        except (OSError, ValueError, ArrowException) as error:
+            raise DataError(
+                f"{path}: not a Parquet file with image and label ({first_line(error)})"
+            ) from error
+        for i, row in enumerate(rows):
+            pictures.append(_decoded(row["image"], f"{path}, row {i}"))
+            names.append(_label(row["label"], named, f"{path}, row {i}"))
     if not pictures:
         raise DataError(f"{files[0]}: expected rows, found none")
     if all(picture.shape == (SIDE, SIDE) for picture in pictures):
@@ -181,9 +184,22 @@ def _read_rows(files: list[Path]) -> Labelled:
 
 
 def _names_in(metadata: dict[bytes, bytes]) -> dict[int, str]:
-    """What Hugging Face's schema calls each number of a label; nothing where it names none."""
-    features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    return dict(enumerate(features.get("label", {}).get("names") or ()))
+    """What Hugging Face's schema calls each number of a label; nothing where it names none.
+
+    ValueError where the schema is otherwise.
+    """
+    try:
+        told = json.loads(metadata.get(b"huggingface", b"{}"))
+        names = told.get("info", {}).get("features", {}).get("label", {}).get("names") or ()
+        return {i: str(name) for i, name in enumerate(names)}
+    except (AttributeError, TypeError, RecursionError) as error:
+        raise ValueError("its schema names the classes in another way") from error
+
+
+def _label(value: Any, named: dict[Any, str], where: str) -> str:
+    if not isinstance(value, str | bytes | int | float):
+        raise DataError(f"{where}: expected a label, a name or a number, got {value!r:.40}")
+    return named.get(value) or _name(value)
 
 
 def _decoded(image: Any, where: str) -> NDArray[np.uint8]:
@@ -222,37 +238,51 @@ def read_npz(path: Path) -> list[Labelled]:
     fractions 0–1; labels are numbers or strings [N]. Raises DataError naming the file and the
     array that is not so.
     """
+    known = {name for pair in ARRAY_NAMES for names in pair for name in names}
     try:
         with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
-            arrays: dict[str, NDArray[Any]] = dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: not an npz file of plain arrays ({error})") from error
+            found = archive.files
+            arrays = {name: _array(archive, name) for name in found if name in known}
+    except Exception as error:  # NumPy and zipfile let out whatever a broken file leads to
+        raise DataError(f"{path}: not an npz file of plain arrays ({first_line(error)})") from error
     for train, test in ARRAY_NAMES:
         if all(name in arrays for name in train):
             pairs = [train, test] if all(name in arrays for name in test) else [train]
             return [_labelled(arrays, pair, path) for pair in pairs]
     raise DataError(
         f"{path}: expected arrays named {' or '.join('/'.join(train) for train, _ in ARRAY_NAMES)}"
-        f", found {', '.join(arrays) or 'none'}"
+        f", found {', '.join(found) or 'none'}"
     )
+
+
+def _array(archive: Any, name: str) -> NDArray[Any]:
+    """One array of an npz file; an error of any kind where it is none, a pickle, or too large."""
+    if (size := archive.zip.getinfo(f"{name}.npy").file_size) > mirrors.MOST_IMAGES * PIXELS:
+        raise ValueError(f"{name} has {size:,} bytes, unpacked: too many")
+    array = archive[name]
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} is no array")
+    return array
 
 
 def _labelled(arrays: dict[str, NDArray[Any]], pair: tuple[str, str], path: Path) -> Labelled:
     images, labels = (arrays[name] for name in pair)
     where = f"{path}, array {pair[0]}"
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels  # [N]
-    if labels.ndim != 1 or len(labels) != len(images) or not len(labels):
+    if labels.ndim != 1 or not len(labels) or labels.shape != images.shape[:1]:
         raise DataError(
             f"{path}, array {pair[1]}: expected a label for each of the images "
             f"{list(images.shape)}, got {list(labels.shape)}"
         )
+    if labels.dtype.kind not in "biufUS":
+        raise DataError(f"{path}, array {pair[1]}: expected names or numbers, got {labels.dtype}")
     return Labelled(_glyphs(images, where), tuple(_name(label) for label in labels.tolist()))
 
 
 def _name(label: Any) -> str:
     """3, 3.0 and '3' are the same class."""
     if isinstance(label, bytes):
-        return label.decode()
+        return label.decode(errors="backslashreplace")
     return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
@@ -262,7 +292,7 @@ def _glyphs(images: NDArray[Any], where: str) -> NDArray[np.uint8]:
         images = images.reshape(-1, SIDE, SIDE)  # [N, 28, 28]
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]  # [N, h, w]
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+    if images.ndim not in (3, 4) or images.shape[3:] not in {(), (3,)} or not images.size:
         raise DataError(
             f"{where}: expected [N, {PIXELS}], [N, h, w] or [N, h, w, 3], got {list(images.shape)}"
         )

@@ -23,11 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import ModelError, needs_extra
+from digitreader.errors import ModelError, first_line, needs_extra
+from digitreader.training import keras_files
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.datasets import scaled
 
 BATCH = 250  # images a call, whichever runtime it is
+BEFORE_WHY = ("Exception encountered: ", ":\n\n")  # what Keras says before an error's reason
 TIMED = 5  # runs at most, or as many as a second holds; the fastest counts
 
 Images = NDArray[np.uint8]
@@ -69,7 +71,7 @@ def main() -> None:
         classify = RUNTIMES[name](Path(path))
         outputs = classify(images)  # the first run may compile
     except Exception as error:  # each runtime raises its own family
-        sys.exit(f"{type(error).__name__}: {error}".splitlines()[0])
+        sys.exit(f"{type(error).__name__}: {first_line(error)}")
     seconds: list[float] = []
     while len(seconds) < TIMED and sum(seconds) < 1:
         started = time.perf_counter()
@@ -82,23 +84,27 @@ def load_network(path: Path) -> Any:
     """Load a Keras network that takes 28×28 images from a .keras or .h5 file, also of Keras 2.
 
     Raises:
-        ModelError: there is no such file, or it does not hold such a network.
+        ModelError: there is no such file, or it does not hold such a network, or holds code.
     """
-    with needs_extra(f"a {path.suffix} model", "train"), greetings_silenced():
-        import keras
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}; expected a {path.suffix} file")
+    with needs_extra(f"a {path.suffix} model", "train"):
+        keras_files.check(path)
+        with greetings_silenced():
+            import keras
     try:
         with warnings.catch_warnings():
-            # The first layer in a file of Keras 2 says what comes in; Keras 3 advises against it.
-            warnings.filterwarnings("ignore", "Do not pass an `input_shape`", UserWarning)
-            network = keras.saving.load_model(path, compile=False)
+            warnings.simplefilter("ignore")  # what matters is raised
+            network = keras.saving.load_model(path, compile=False, safe_mode=True)
+        given, got = network.input_shape, network.output_shape
     except Exception as error:  # Keras raises whatever the file made it stumble over
-        raise ModelError(f"{path} is not a readable {path.suffix} model: {error}") from error
-    if network.input_shape != (None, 28, 28, 1) or len(network.output_shape) != 2:
+        why = str(error)
+        for before in BEFORE_WHY:
+            why = why.rpartition(before)[2]
         raise ModelError(
-            f"{path} takes {network.input_shape} and gives {network.output_shape}; "
-            "expected (None, 28, 28, 1) and (None, classes)"
+            f"{path} is not a readable {path.suffix} model: {first_line(why)}"
+        ) from error
+    if given != (None, 28, 28, 1) or not isinstance(got, tuple) or len(got) != 2:
+        raise ModelError(
+            f"{path} takes {given} and gives {got}; expected (None, 28, 28, 1) and (None, classes)"
         )
     return network
 

@@ -9,7 +9,6 @@ Every file appears under its name only when it is whole.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -26,7 +25,8 @@ from digitreader.training.datasets import Dataset, Split, hold_out, load
 from digitreader.training.epochs import EpochLog, Reporter, Row, mean_history, restored, save
 from digitreader.training.finish import Images, Run, finish
 from digitreader.training.optimizers import optimizer
-from digitreader.training.recipes import Recipe
+from digitreader.training.recipes import Recipe, named
+from digitreader.training.runtimes import load_network
 from digitreader.training.synthetic.cut import cut_glyphs
 from digitreader.training.synthetic.outliers import outliers
 from digitreader.training.synthetic.writers import writers_with
@@ -101,11 +101,7 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
     """
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
-    network = (
-        keras.saving.load_model(start, compile=False)
-        if start
-        else networks.build(recipe.network, len(images.labels))
-    )
+    network = load_network(start) if start else networks.build(recipe.network, len(images.labels))
     batches = Batches(images.kept, images.labels, recipe)
     warp = warps.named(recipe.augment)
     seen = varied_images(batches.images, warp)
@@ -159,7 +155,7 @@ def _fit_members(
         if interrupted:
             break
     if folders:
-        together = [keras.saving.load_model(folder / "best.keras") for folder in folders]
+        together = [load_network(folder / "best.keras") for folder in folders]
         save(networks.averaged(together), out / "best.keras")
     return mean_history(histories), interrupted
 
@@ -187,7 +183,7 @@ def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
         return
     if not written.exists():
         raise UsageError(f"there is no run to resume in {out}: recipe.json is missing")
-    before = Recipe.from_dict(json.loads(written.read_text(encoding="utf-8"))).as_dict()
+    before = named(str(written)).as_dict()
     changed = [knob for knob, value in recipe.as_dict().items() if before[knob] != value]
     if changed:
         raise UsageError(
