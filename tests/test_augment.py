@@ -15,11 +15,10 @@ keras = pytest.importorskip("keras", reason="training needs the extra: pip insta
 
 from digitreader.errors import UsageError  # noqa: E402
 from digitreader.glyphs import is_glyph  # noqa: E402
-from digitreader.training import flags, warps  # noqa: E402
+from digitreader.training import flags, harms, warps  # noqa: E402
 from digitreader.training.augment import HARM, NUMBERS, draw, moved, stroked, vary  # noqa: E402
-from digitreader.training.batches import Batches, fed, varied_images  # noqa: E402
+from digitreader.training.batches import Batches, fed, harmed_images, varied_images  # noqa: E402
 from digitreader.training.datasets import Split  # noqa: E402
-from digitreader.training.harms import harmed  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
 from digitreader.training.teacher import Teacher  # noqa: E402
 from digitreader.training.warps import Warp  # noqa: E402
@@ -141,16 +140,15 @@ def test_another_backend_varies_images_in_the_same_way(optdigits: Any, tmp_path:
     code = """
 import sys, keras, numpy as np
 from digitreader.training.augment import vary
-from digitreader.training.harms import harmed
 from digitreader.training.warps import named
 with np.load(sys.argv[1] + "/in.npz") as given:
     varied = vary(named("strong"), np.float32(1 / 255) * given["images"], given["draws"])
-    varied = harmed(varied, given["draws"][:, 10], 0.5)
+    varied = harms.harmed(varied, given["draws"][:, 10], 0.5)
 np.save(sys.argv[1] + "/out.npy", keras.ops.convert_to_numpy(varied))
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True,
                    env={**os.environ, "KERAS_BACKEND": other})  # fmt: skip
-    ours = harmed(varied(warps.named("strong"), images, draws), draws[:, HARM], 0.5)
+    ours = harms.harmed(varied(warps.named("strong"), images, draws), draws[:, HARM], 0.5)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), ours, atol=2e-4)
 
 
@@ -190,7 +188,9 @@ def test_only_ones_are_flagged(optdigits: Any) -> None:
 
 def test_a_teacher_is_not_asked_about_flagged_ones(optdigits: Any) -> None:
     class Doubter:
-        """Gives every class the same."""
+        """Gives every class the same, and knows plain digits only."""
+
+        knows_harm = knows_flags = False
 
         def opinion(self, view: int, rows: Any, draws: Any) -> Any:
             return np.full((len(rows), 10), 0.1, np.float32)
@@ -206,15 +206,43 @@ def test_a_teacher_is_not_asked_about_flagged_ones(optdigits: Any) -> None:
         np.testing.assert_allclose(targets[~swapped], 0.1)
 
 
+def test_a_student_s_images_are_harmed_as_its_teacher_saw_them(optdigits: Any) -> None:
+    size = RECIPE.batch_size
+    kinds = harms.kinds(size, 0.5)
+
+    class Witness:
+        """Tells in its labels which image it saw, and with which harm."""
+
+        knows_harm = knows_flags = True
+
+        def opinion(self, view: int, rows: Any, draws: Any) -> Any:
+            said = np.zeros((len(rows), 10), np.float32)
+            said[:, 0], said[:, 1] = rows, kinds[np.arange(len(rows)) % size]
+            return said
+
+    recipe = RECIPE.with_changes(harmed=0.5, flagged_ones=0.5, views=2, taught=1.0)
+    seeds = [Batches(Split(*optdigits), LABELS, recipe.with_changes(seed=seed)) for seed in (0, 1)]
+    for batches in seeds:
+        batches.teacher = cast(Teacher, Witness())
+        for step in (0, 1, 7):
+            seen, told = batches[step]
+            np.testing.assert_array_equal(told[:, 0], seen["rows"])
+            np.testing.assert_array_equal(told[:, 1], kinds)
+    first, second = (batches[0][0]["rows"] for batches in seeds)
+    assert (first != second).any()
+    assert kinds.max() == len(harms.HARMS)
+
+
 def test_a_network_is_fed_what_its_rows_and_draws_say(optdigits: Any) -> None:
     images = optdigits[0][:100]
     seen = keras.Input((28, 28, 1))
     through = keras.Model(seen, keras.layers.Reshape((28, 28))(seen))
     rows, draws = np.arange(40, 80, dtype=np.int32), draw(40, np.random.default_rng(2))
     expected = varied(warps.named("strong"), images[rows], draws)
-    harm = harmed(expected, draws[:, HARM], 0.5)
+    harm = harms.harmed(expected, draws[:, HARM], 0.5)
     for share, wanted in ((0.0, expected), (0.5, harm)):
-        trainer = fed(through, varied_images(images, warps.named("strong")), share)
+        seen = harmed_images(varied_images(images, warps.named("strong")), share)
+        trainer = fed(through, seen)
         got = trainer.predict({"rows": rows, "draws": draws}, batch_size=40, verbose=0)
         np.testing.assert_allclose(got, wanted, atol=1e-4)
     assert np.abs(harm - expected).max() > 0.1

@@ -51,6 +51,8 @@ def test_the_last_of_a_batch_are_harmed_as_many_in_each_way(images: NDArray[np.f
         for harm, i in zip(harms.HARMS, range(whole, 200, each), strict=True)
     ]
     np.testing.assert_allclose(seen[whole:], np.concatenate(expected), atol=1e-6)
+    numbers = [0] * whole + [i for i in range(1, len(harms.HARMS) + 1) for _ in range(each)]
+    np.testing.assert_array_equal(harms.kinds(200, 0.5), numbers)
 
 
 def test_numbers_of_chance_are_even_and_differ() -> None:

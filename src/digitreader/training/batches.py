@@ -13,10 +13,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from digitreader.training import harms
 from digitreader.training.augment import HARM, NUMBERS, draw, vary
 from digitreader.training.datasets import Split, one_hot
 from digitreader.training.flags import flagged
-from digitreader.training.harms import harmed
 from digitreader.training.recipes import Recipe
 from digitreader.training.teacher import Teacher, softened
 from digitreader.training.warps import Warp
@@ -87,7 +87,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         """Draw an epoch's order, and how each image is varied."""
         n, recipe = len(self._hard), self._recipe
         self._epoch = epoch
-        self._order = np.random.default_rng((recipe.seed, 0, epoch)).permutation(n)
         view = epoch % recipe.views if recipe.views else epoch
         rng = np.random.default_rng((recipe.show_seed, 1, view))
         self._draws = draw(n, rng)  # [N, NUMBERS]
@@ -97,10 +96,27 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
             form = self._flagged[:, rng.integers(FLAGS)]  # [N]
             swapped = (form >= 0) & (rng.random(n) < recipe.flagged_ones)
             self._rows = np.where(swapped, form, self._rows).astype(np.int32)
+        shown, kinds = np.arange(n), np.zeros(n, np.int64)
         if self.teacher is not None:
-            soft = self.teacher.opinion(view, self._rows, self._draws)
+            if self.teacher.knows_harm:
+                shown = rng.permutation(n)
+                kinds = np.resize(harms.kinds(recipe.batch_size, recipe.harmed), n)
+            soft = self.teacher.opinion(view, self._rows[shown], self._draws[shown])
             # A teacher that never saw a flagged one takes it for a seven.
-            self._targets = softened(self._hard, soft, recipe.taught * ~swapped)
+            asked = self.teacher.knows_flags | ~swapped[shown]
+            self._targets = np.empty_like(self._hard)
+            self._targets[shown] = softened(self._hard[shown], soft, recipe.taught * asked)
+        self._order = _shuffled(shown, kinds, np.random.default_rng((recipe.seed, 0, epoch)))
+
+
+def _shuffled(
+    order: NDArray[np.int64], kinds: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Shuffle images among places of the same kind, so that each is harmed as its teacher saw."""
+    order = order.copy()
+    for kind in np.unique(kinds):
+        order[kinds == kind] = rng.permutation(order[kinds == kind])
+    return order
 
 
 class Varied(keras.layers.Layer):  # type: ignore[misc]
@@ -129,13 +145,12 @@ class Harmed(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, images: Tensor, draws: Tensor) -> Tensor:
         """Return float32 [B, 28, 28, 1] in 0–1, ink bright."""
-        return harmed(images[..., 0], draws[:, HARM], self._share)[..., None]
+        return harms.harmed(images[..., 0], draws[:, HARM], self._share)[..., None]
 
 
-def fed(network: keras.Model, seen: keras.Model, share: float = 0.0) -> keras.Model:
-    """The network with what feeds it, of which a share is harmed: rows and draws in, logits out."""
-    images = Harmed(share)(seen.output, seen.input["draws"]) if share else seen.output
-    return keras.Model(seen.input, network(images))
+def fed(network: keras.Model, seen: keras.Model) -> keras.Model:
+    """The network with what feeds it: rows and draws in, logits out."""
+    return keras.Model(seen.input, network(seen.output))
 
 
 def varied_images(images: NDArray[np.uint8], warp: Warp) -> keras.Model:
@@ -143,3 +158,10 @@ def varied_images(images: NDArray[np.uint8], warp: Warp) -> keras.Model:
     rows = keras.Input((), dtype="int32", name="rows")
     draws = keras.Input((NUMBERS,), name="draws")
     return keras.Model({"rows": rows, "draws": draws}, Varied(images, warp)(rows, draws))
+
+
+def harmed_images(seen: keras.Model, share: float) -> keras.Model:
+    """What feeds a network, and a share of it harmed."""
+    if not share:
+        return seen
+    return keras.Model(seen.input, Harmed(share)(seen.output, seen.input["draws"]))

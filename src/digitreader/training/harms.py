@@ -38,6 +38,13 @@ def harmed(images: Tensor, places: Tensor, share: float) -> Tensor:
     return ops.concatenate(parts)
 
 
+def kinds(count: int, share: float) -> NDArray[np.int64]:
+    """How each place of a batch is harmed, [count]: 0 for not at all, else the kind's number."""
+    each = count * round(1000 * share) // (1000 * len(HARMS))
+    numbers = [count - each * len(HARMS), *[each] * len(HARMS)]
+    return np.repeat(np.arange(len(HARMS) + 1), numbers)
+
+
 class Chance:
     """Random numbers for each of some images, [b], which follow from their places in a stock."""
 

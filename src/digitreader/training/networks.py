@@ -146,7 +146,7 @@ NETWORKS: dict[str, Network] = {
     "default": Network(
         bodies.default, "16, blocks of 32 and 96, global max pool: fast and accurate"
     ),
-    "compact": Network(bodies.compact, "4.6 million multiply-adds, most on 7×7: the model that ships"),
+    "compact": Network(bodies.compact, "4.6 million multiply-adds, most on 7×7: to ship"),
     "residual": Network(
         partial(bodies.residual, widths=(32, 64, 128), blocks=1), "a ResNet of 32-64-128"
     ),

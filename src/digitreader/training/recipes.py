@@ -184,7 +184,7 @@ RECIPES: dict[str, Recipe] = {
         patience=20,
         averaged=0.99,
     ),
-    # Students; their teacher is the ensemble.
+    # Students: of `robust` the one that ships, of the ensemble the others.
     "distilled": Recipe(
         network="compact",
         augment="strong",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,30 +17,39 @@ from numpy.typing import NDArray
 from digitreader.classifier import Classifier, softmax
 from digitreader.errors import UsageError
 from digitreader.outputs import whole
-
-CHUNK = 1000  # images at a time
+from digitreader.training.recipes import Recipe
 
 
 class Teacher:
     """Gives the labels of whole views: every image varied once.
 
     A view takes a large teacher minutes, so its answers are kept beside the model's file, for
-    the next epochs that show it and for other students.
+    the next epochs that show it and for other students. It is asked about what it knows only:
+    about harmed images and flagged ones where it was trained on such.
 
     Args:
         model: an `.onnx` file of ours that was trained for the same classes.
         seen: the network's input as a model of `rows` and `draws`: float32 [B, 28, 28, 1].
+        harmed: the same, after the harm that its student's images come to.
         shown: what tells these views from others, the images and how they are varied.
-        softness: temperature of its answers; above 1 it tells more of what is like what.
+        recipe: its student's.
 
     Raises:
         ModelError: the file is missing, corrupt, or not one of ours.
     """
 
-    def __init__(self, model: Path, seen: keras.Model, shown: bytes, softness: float) -> None:
+    def __init__(
+        self, model: Path, seen: keras.Model, harmed: keras.Model, shown: bytes, recipe: Recipe
+    ) -> None:
         self._classifier = Classifier.open(model, threads=0)
-        self._seen = seen
-        self._softness = np.float32(softness)
+        learnt = self._classifier.card.trained.get("recipe", {})
+        self.knows_harm = bool(learnt.get("harmed"))
+        self.knows_flags = bool(learnt.get("flagged_ones"))
+        self._seen = harmed if self.knows_harm else seen
+        self._batch = recipe.batch_size
+        self._softness = np.float32(recipe.softness)
+        if self.knows_harm:
+            shown += repr((recipe.harmed, recipe.batch_size)).encode()
         self._folder = model.with_suffix(".views") / sha256(shown).hexdigest()[:16]
 
     @property
@@ -61,15 +71,15 @@ class Teacher:
 
     def _logits(self, rows: NDArray[np.int32], draws: NDArray[np.float32]) -> NDArray[np.float32]:
         said = []
-        for start in range(0, len(rows), CHUNK):
-            part = slice(start, start + CHUNK)
+        places = np.arange(-(-len(rows) // self._batch) * self._batch) % len(rows)
+        for part in places.reshape(-1, self._batch):  # whole batches: places in them mean harm
             images = self._seen.predict_on_batch({"rows": rows[part], "draws": draws[part]})
             said.append(self._classifier.logits(np.rint(255 * images[..., 0]).astype(np.uint8)))
-        return np.concatenate(said)
+        return np.concatenate(said)[: len(rows)]
 
 
 def softened(
-    hard: NDArray[np.float32], soft: NDArray[np.float32], shares: NDArray[np.float64]
+    hard: NDArray[np.float32], soft: NDArray[np.float32], shares: NDArray[np.floating[Any]]
 ) -> NDArray[np.float32]:
     """Mix one-hot labels, [N, K], with a teacher's opinion, [N, K'], of which K' ≤ K columns are.
 

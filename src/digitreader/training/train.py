@@ -20,7 +20,7 @@ import numpy as np
 from digitreader.errors import DataError, StoppedError, UsageError, needs_extra
 from digitreader.outputs import write_json_file
 from digitreader.training import networks, warps
-from digitreader.training.batches import Batches, fed, steps_of, varied_images
+from digitreader.training.batches import Batches, fed, harmed_images, steps_of, varied_images
 from digitreader.training.datasets import Dataset, Split, hold_out, load
 from digitreader.training.epochs import EpochLog, Reporter, Row, mean_history, restored, save
 from digitreader.training.finish import Images, Run, finish
@@ -105,10 +105,11 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
     batches = Batches(images.kept, images.labels, recipe)
     warp = warps.named(recipe.augment)
     seen = varied_images(batches.images, warp)
-    trainer = fed(network, seen, recipe.harmed)
+    harmed = harmed_images(seen, recipe.harmed)
+    trainer = fed(network, harmed)
     if teacher is not None:
         shown = batches.images.tobytes() + repr((warp, recipe.flagged_ones)).encode()
-        batches.teacher = Teacher(teacher, seen, shown, recipe.softness)
+        batches.teacher = Teacher(teacher, seen, harmed, shown, recipe)
     steps = steps_of(images.kept, recipe)
     compile_network(trainer, recipe, steps)
     rows = restored(out, network, trainer.optimizer, steps)
