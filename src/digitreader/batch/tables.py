@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyarrow import parquet
 
 AT_ONCE = 1000  # rows
+BUFFER = 1 << 16  # bytes of a Parquet file
 IMAGES = ("image", "images", "img", "picture", "bytes", "content", "pixels")  # a column, an array
 IMAGES_IN_NPZ = ("x_test", "X", "images", "x_train", "x", "arr_0")
 
@@ -81,7 +82,8 @@ class _Forward:
         from pyarrow import parquet
 
         self._path = path
-        self._file = parquet.ParquetFile(path, memory_map=True)
+        # Read through a small buffer: mapped, or read ahead, a file of any size is in memory whole.
+        self._file = parquet.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
         self._column = _column(self._file, path)
         groups = map(self._file.metadata.row_group, range(self._file.num_row_groups))
         self._begins = list(accumulate((group.num_rows for group in groups), initial=0))
@@ -94,7 +96,7 @@ class _Forward:
         if not self._begins[group] <= self._row <= start:
             self._row, self._left = self._begins[group], None
             groups = range(group, self._file.num_row_groups)
-            batches = self._file.iter_batches(AT_ONCE, groups, [self._column])
+            batches = self._file.iter_batches(AT_ONCE, groups, [self._column], use_threads=False)
             self._cells = (batch.column(0) for batch in batches)
         while self._row < stop:
             cells = self._left or next(self._cells, None)
