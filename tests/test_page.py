@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
+import socket
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
@@ -30,8 +33,9 @@ from digitreader.doors.cli import run
 from digitreader.doors.page import canvas, markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections
 from digitreader.doors.page.history import History
-from digitreader.doors.page.models import scores_of
+from digitreader.doors.page.models import NAMED, scores_of
 from digitreader.doors.page.pictures import MOST_PAGES, examples, read_file
+from digitreader.errors import ExitCode
 from digitreader.reader import Reader
 from digitreader.sources import Page
 from digitreader.steps import steps_of
@@ -264,6 +268,34 @@ def test_a_model_that_is_none_is_told_in_a_line(shown: Shown, tmp_path: Path) ->
     app = shown("Draw", "--model", "other.onnx")
     assert not app.exception
     assert app.error[0].value.startswith("other.onnx is not a readable ONNX model")
+
+
+def test_a_visitor_names_no_model(shown: Shown, trained: Path) -> None:
+    """A browser can send any text; the model has maps, and the one that ships has none."""
+    path = str(trained / "model.onnx")
+    app = shown("Examples")
+    models = app.selectbox(key="model")
+    assert models.options == [NAMED]
+    models.options.append(path)  # what the browser knows
+    models.set_value(path).run()
+    assert not app.exception
+    assert 'class="explanation"' not in html_of(app)
+    app = shown("Examples", "--model", path)
+    assert app.selectbox(key="model").options == [NAMED, path]
+    assert 'class="explanation"' in html_of(app)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent differently there")
+def test_ctrl_c_ends_the_page_as_any_command(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "digitreader", "page", "--no-browser", f"--port={port}"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(str(port) in line for line in process.stdout)  # it listens
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == ExitCode.INTERRUPTED
 
 
 def test_the_shipped_model_s_results_are_those_measured() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from digitreader.errors import needs_extra
+from digitreader.errors import ExitCode, needs_extra
 
 
 @click.command()
@@ -31,7 +31,7 @@ from digitreader.errors import needs_extra
     help="The folder for digits whose right answer was given, to train with.",
 )
 @click.option("--no-browser", is_flag=True, help="Open no window; the address is printed.")
-def page(port: int, host: str, model: Path | None, corrections: Path, no_browser: bool) -> None:
+def page(port: int, host: str, model: Path | None, corrections: Path, no_browser: bool) -> int:
     """Open the page in the browser: upload, draw, photograph.
 
     It shows what was read and why, and takes the right answer where a digit is wrong. Pictures
@@ -53,3 +53,4 @@ def page(port: int, host: str, model: Path | None, corrections: Path, no_browser
     script = str(files("digitreader.doors.page") / "app.py")
     chosen = [f"--corrections={corrections}", *([f"--model={model}"] if model else [])]
     main(["run", script, *flags, "--", *chosen], standalone_mode=False)
+    return ExitCode.INTERRUPTED  # nothing else ends it; Streamlit comes back as if all were done

@@ -190,7 +190,7 @@ class _Work:
         if folders.annotate:
             annotated(page.pixels, reading, page.shape).save(folders.annotate / f"{name}.png")
         for i, digit in enumerate(reading.digits, start=1):
-            file = f"{name}-{i}-{digit.label}.png"
+            file = _plain(f"{name}-{i}-{digit.label}.png")  # a label may be any text
             if folders.show_input:
                 from PIL import Image
 
@@ -200,14 +200,18 @@ class _Work:
 
     def _free_name(self, page: Page) -> str:
         """Return a file name for a page's pictures that no other page of this run has."""
-        stem = Path(page.source).stem or "page"
-        stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
+        stem = _plain(Path(page.source).stem or "page")
         stem += f"-page{page.number}" if page.number > 1 else ""
         name, again = stem, 2
         while name in self._names:
             name, again = f"{stem}-{again}", again + 1
         self._names.add(name)
         return name
+
+
+def _plain(name: str) -> str:
+    """Return what any file system takes as a name, and none as a path."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
 
 
 def _progress(planned: list[Planned], quiet: bool) -> Iterable[Planned]:

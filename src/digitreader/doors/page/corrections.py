@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from digitreader.errors import UsageError
 from digitreader.outputs import whole
 
 NO_DIGIT = ".no_digit"  # hidden, so that training, which knows digits only, passes it over
@@ -25,7 +26,13 @@ class Corrections:
         self.folder = folder
 
     def keep(self, glyph: NDArray[np.uint8], label: str) -> Path:
-        """Write a glyph, uint8 [28, 28], ink bright, under its right label, or NO_DIGIT."""
+        """Write a glyph, uint8 [28, 28], ink bright, under its right label, or NO_DIGIT.
+
+        Raises:
+            UsageError: the label is none that a folder can have, as `T-shirt/top`.
+        """
+        if label == ".." or Path(label).name != label:
+            raise UsageError(f"the label {label!r} cannot name a folder: nothing was kept")
         path = self.folder / label / name_of(glyph)
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as draft:

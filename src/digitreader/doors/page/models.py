@@ -24,18 +24,15 @@ old documents it is too high.
 
 
 def choose_model(given: Path | None) -> Path | None:
-    """Let a model be chosen, or any other be named by its path; None is the one that ships."""
+    """Let one of the models that are offered be chosen; None is the one that ships.
+
+    Who visits the page names no path: a browser may send another choice than those it was shown.
+    """
     found = [given] if given else []
     found += sorted(path for path in Path().glob(RUNS) if path != given)
-    names = [NAMED, *map(str, found)]
-    chosen = st.selectbox(
-        "Model: choose, or type the path of an .onnx file",
-        names,
-        index=1 if given else 0,
-        accept_new_options=True,
-        key="model",
-    )
-    return None if chosen in {None, NAMED} else Path(chosen)
+    offered = {NAMED: None} | {str(path): path for path in found}
+    chosen = st.selectbox("Model", list(offered), index=1 if given else 0, key="model")
+    return offered.get(chosen)
 
 
 def show_model(visit: Visit) -> None:
