@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import SourceError
+from digitreader.costs import too_costly
+from digitreader.errors import SourceError, first_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,8 +53,12 @@ def decode(
 
     with _decoding(name):
         image = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
-        own = _reduced(image)
     with image:
+        with _decoding(name):
+            why = too_costly(image)
+            if why is not None:
+                raise SourceError(f"{name}: {why}")
+            own = _reduced(image)
         yield from ((pixels, own) for pixels in decode_image(image, name, most))
 
 
@@ -96,25 +101,27 @@ def on_paper(rgba: Pixels) -> Pixels:
     Where all that is visible has one brightness, it is ink: the paper is its opposite. Where
     it has several, it is a picture with paper of its own, which goes on under the rest.
     """
-    height, width = rgba.shape[:2]
-    paper = _paper_under(rgba)
-    laid = np.empty((height, width, 3), np.uint8)
-    for rows in _strips(height, width):
-        alpha = rgba[rows, :, 3:].astype(np.float32) / 255  # [h, W, 1]
-        laid[rows] = np.rint(rgba[rows, :, :3] * alpha + paper * (1 - alpha))
-    return laid
+    from PIL import Image
+
+    step = _step(*rgba.shape[:2])
+    paper = _paper_under(rgba[::step, ::step])
+    return _laid(rgba.shape, paper, lambda rows: Image.fromarray(rgba[rows]))
 
 
-def _paper_under(rgba: Pixels) -> NDArray[np.float32]:
-    step = 1 + int((rgba.shape[0] * rgba.shape[1] / SAMPLE) ** 0.5)
-    sample = rgba[::step, ::step]
-    visible = sample[sample[..., 3] > 127][:, :3]  # [n, 3]
+def _paper_under(rgba: Pixels) -> tuple[int, ...]:
+    """The colour of the paper that a transparent picture needs, of some of its pixels."""
+    visible = rgba[rgba[..., 3] > 127][:, :3]  # [n, 3]
     if not visible.size:
-        return np.full(3, 255, np.float32)
+        return (255, 255, 255)
     light = visible.mean(axis=1)
     if np.percentile(light, 98) - np.percentile(light, 2) < 60:
-        return np.full(3, 255 if np.median(light) < 128 else 0, np.float32)
-    return np.asarray(np.median(visible, axis=0), np.float32)
+        return (255, 255, 255) if np.median(light) < 128 else (0, 0, 0)
+    return tuple(int(level) for level in np.rint(np.median(visible, axis=0)))
+
+
+def _step(height: int, width: int) -> int:
+    """One in so many rows and columns tells the paper."""
+    return 1 + int((height * width / SAMPLE) ** 0.5)
 
 
 # --- with Pillow ------------------------------------------------------------------------------
@@ -138,7 +145,7 @@ def _decoding(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise SourceError(f"{name}: {_too_large(MAX_PIXELS)}") from error
     except Exception as error:  # Pillow lets out whatever it stumbles on in a damaged file
-        raise SourceError(f"{name}: cannot be decoded: {error}") from error
+        raise SourceError(f"{name}: cannot be decoded: {first_line(error)}") from error
 
 
 class _Quiet:
@@ -196,12 +203,44 @@ def _upright(image: Image.Image) -> Image.Image:
 def _eight_bit(image: Image.Image) -> Pixels:
     """Pixels of a picture of any mode: uint8 [H, W] or [H, W, 3]."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_deep(np.asarray(image))
+        return _from_deep(image)
     if image.mode in ("1", "L"):
         return _array(image, "L")
     if image.has_transparency_data:
-        return on_paper(_array(image, "RGBA"))
+        return _on_paper(image)
     return _array(image, "RGB")
+
+
+def _on_paper(image: Image.Image) -> Pixels:
+    """Lay a transparent Pillow image on paper, as `on_paper` does: [H, W, 3]."""
+    from PIL import Image
+
+    step = _step(image.height, image.width)
+    size = (-(-image.width // step), -(-image.height // step))
+    some = image.resize(size, Image.Resampling.NEAREST) if step > 1 else image
+    paper = _paper_under(np.asarray(some.convert("RGBA")))
+    shape = (image.height, image.width)
+    return _laid(shape, paper, lambda rows: _strip(image, rows).convert("RGBA"))
+
+
+def _laid(
+    shape: tuple[int, ...], paper: tuple[int, ...], strip: Callable[[slice], Image.Image]
+) -> Pixels:
+    """Lay rows of a picture, RGBA images, on paper of a colour: [H, W, 3]."""
+    from PIL import Image
+
+    height, width = shape[:2]
+    laid = np.empty((height, width, 3), np.uint8)
+    for rows in _strips(height, width):
+        seen = strip(rows)
+        sheet = Image.new("RGB", seen.size, paper)
+        sheet.paste(seen, mask=seen)
+        laid[rows] = np.asarray(sheet)
+    return laid
+
+
+def _strip(image: Image.Image, rows: slice) -> Image.Image:
+    return image.crop((0, rows.start, image.width, rows.stop))
 
 
 def _array(image: Image.Image, mode: str) -> Pixels:
@@ -211,30 +250,30 @@ def _array(image: Image.Image, mode: str) -> Pixels:
     channels = (len(mode),) if len(mode) > 1 else ()
     pixels = np.empty((image.height, image.width, *channels), np.uint8)
     for rows in _strips(image.height, image.width):
-        strip = image.crop((0, rows.start, image.width, rows.stop))
+        strip = _strip(image, rows)
         pixels[rows] = np.asarray(strip if strip.mode == mode else strip.convert(mode))
     return pixels
 
 
-def _from_deep(values: NDArray[np.generic]) -> Pixels:
-    """Bring more than 8 bits, or floats, to 8: [H, W] → uint8 [H, W].
+def _from_deep(image: Image.Image) -> Pixels:
+    """Bring more than 8 bits, or floats, to 8: uint8 [H, W].
 
     Floats within 0–1 span the range. Otherwise the range is that of the smallest bit depth
     that holds the values, so that a blank page's noise is not stretched into strokes.
     """
-    strips = _strips(*values.shape)
-    peak = max(float(_finite(values[rows]).max()) for rows in strips)
-    floats = np.issubdtype(values.dtype, np.floating)
+    strips = _strips(image.height, image.width)
+    peak = max(float(_finite(_strip(image, rows)).max()) for rows in strips)
     bits = max(8, int(np.ceil(np.log2(peak + 1)))) if peak > 0 else 8
-    top = 1.0 if floats and peak <= 1 else 2.0**bits - 1
-    pixels = np.empty(values.shape, np.uint8)
+    top = 1.0 if image.mode == "F" and peak <= 1 else 2.0**bits - 1
+    pixels = np.empty((image.height, image.width), np.uint8)
     for rows in strips:
-        pixels[rows] = np.rint(_finite(values[rows]) / top * 255)
+        pixels[rows] = np.rint(_finite(_strip(image, rows)) / top * 255)
     return pixels
 
 
-def _finite(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+def _finite(image: Image.Image) -> NDArray[np.float64]:
+    """The values of an image, [H, W]; 0 for what is none, or less."""
+    finite = np.nan_to_num(np.asarray(image, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     return np.maximum(finite, 0)
 
 
