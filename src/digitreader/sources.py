@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from digitreader.camera import is_webcam, not_a_camera, take
 from digitreader.documents import draw, is_pdf
-from digitreader.errors import SourceError
+from digitreader.errors import SourceError, first_line
 from digitreader.pictures import (
     KINDS,
     MAX_PIXELS,
@@ -48,6 +49,7 @@ SUFFIXES = frozenset(f".{kind}" for kind in (*KINDS, "npy", "pdf"))
 TABLE = ".csv"  # of pixels; a folder's are seldom so
 MAX_BYTES = 100_000_000  # of a download or of standard input
 SMALL_FILE = 1 << 16  # bytes; such a file is read once, where a larger one is opened as needed
+LONGEST_NAME = 10_000  # characters of a line in a list
 TIMEOUT = 20  # seconds without an answer from a server
 
 
@@ -93,12 +95,12 @@ def expand(arguments: Iterable[str], besides: AbstractSet[str] = frozenset()) ->
     """
     for argument in arguments:
         if argument.startswith("@"):
-            yield from expand(_lines(Path(argument[1:])), besides)
+            yield from _listed(argument, besides)
         elif is_url(argument) or is_webcam(argument) or argument == "-":
             yield argument
-        elif Path(argument).is_dir():
+        elif os.path.isdir(argument):  # noqa: PTH112 (which may be no path at all)
             yield from _files_in(Path(argument), SUFFIXES | besides)
-        elif glob.has_magic(argument) and not Path(argument).exists():
+        elif glob.has_magic(argument) and not os.path.exists(argument):  # noqa: PTH110
             yield from _matching(argument)
         else:
             yield argument
@@ -171,20 +173,30 @@ def missing(source: str) -> str | None:
         return not_a_camera(source)
     if os.path.isfile(source):  # noqa: PTH113 (of a million names)
         return None
-    if not Path(source).exists():
+    try:
+        os.stat(source)  # noqa: PTH116 (which may be no path at all)
+    except (FileNotFoundError, ValueError):
         return f"{source}: there is no such file"
+    except OSError as error:
+        return f"{source}: cannot be read: {error.strerror}"
     return f"{source}: expected a file, this is not one"
 
 
 # --- finding ----------------------------------------------------------------------------------
 
 
-def _lines(path: Path) -> list[str]:
+def _listed(argument: str, besides: AbstractSet[str]) -> Iterator[str]:
+    """Yield what a list names, which may not be lists: one could name itself."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"@{path}: the list cannot be read: {error}") from error
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        with open(argument[1:], encoding="utf-8") as file:  # noqa: PTH123 (may be no path at all)
+            while line := file.readline(LONGEST_NAME):
+                name = line.strip()
+                if len(line) == LONGEST_NAME or name.startswith("@"):
+                    raise SourceError(f"{argument}: expected a picture a line, got {name[:50]}")
+                if name and not name.startswith("#"):
+                    yield from expand([name], besides)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{argument}: the list cannot be read: {error}") from error
 
 
 def _files_in(folder: Path, suffixes: AbstractSet[str]) -> Iterator[str]:
@@ -202,10 +214,24 @@ def _files_in(folder: Path, suffixes: AbstractSet[str]) -> Iterator[str]:
 
 
 def _matching(pattern: str) -> list[str]:
-    found = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207 (absolute patterns)
+    found = sorted({path for path in _glob(pattern) if os.path.isfile(path)})  # noqa: PTH113
     if not found:
         raise SourceError(f"{pattern}: nothing matches this pattern")
     return found
+
+
+def _glob(pattern: str) -> Iterator[str]:
+    """As `glob.glob`, but `**` follows no links to folders, which may lead in circles."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.iglob(pattern)  # noqa: PTH207 (absolute patterns)
+        return
+    deep = parts.index("**")
+    above, below = Path(*parts[:deep]), parts[deep + 1 :] or ("*",)
+    for root in glob.iglob(str(above)):  # noqa: PTH207
+        for folder, folders, _ in os.walk(root):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from _glob(str(Path(glob.escape(folder), *below)))
 
 
 # --- opening ----------------------------------------------------------------------------------
@@ -244,6 +270,8 @@ def _of_file(
 def _content(source: str | Path, name: str) -> Path | bytes:
     """Where the bytes of a picture are: in a file, or here."""
     if source == "-":
+        if sys.stdin is None:
+            raise SourceError(f"{name}: is closed; expected a picture")
         return _limited(sys.stdin.buffer.read(MAX_BYTES + 1), name)
     if isinstance(source, str) and is_url(source):
         return _downloaded(source)
@@ -266,14 +294,14 @@ def _is_pdf(content: Path | bytes, name: str) -> bool:
 
 
 def _downloaded(url: str) -> bytes:
-    import urllib.error
     import urllib.request  # 40 ms that only web addresses cost
+    from http.client import HTTPException
 
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             return _limited(answer.read(MAX_BYTES + 1), url)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise SourceError(f"{url}: cannot be fetched: {error}") from error
+    except (HTTPException, OSError, ValueError) as error:  # an URLError is an OSError
+        raise SourceError(f"{url}: cannot be fetched: {first_line(error)}") from error
 
 
 def _limited(data: bytes, name: str) -> bytes:
@@ -304,12 +332,12 @@ def _from_stack(path: Path, name: str) -> Iterator[Pixels]:
     if why is not None:
         raise SourceError(why)
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise SourceError(f"{name}: not a readable .npy array: {error}") from error
-    stack = array.ndim == 3 and array.shape[2] not in (3, 4)  # [N, H, W]
+        array = npy.open_memmap(path, mode="r")  # a stack may be larger than the memory
+    except Exception as error:  # NumPy lets out whatever it stumbles on in a damaged header
+        raise SourceError(f"{name}: not a readable .npy array: {first_line(error)}") from error
+    stack = array.ndim == 3 and array.shape[2] not in (3, 4) and len(array)  # [N, H, W]
     for picture in array if stack else [array]:
-        yield _from_array(picture, name)
+        yield _from_array(np.asarray(picture), name)
 
 
 def _from_table(path: Path) -> Iterator[Pixels]:
