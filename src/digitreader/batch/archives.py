@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import shutil
 import tarfile
 import zipfile
 import zlib
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from digitreader.batch.items import Item, Part
 from digitreader.errors import SourceError
@@ -27,6 +26,8 @@ BROKEN = (
     OSError, EOFError, RuntimeError, ValueError, NotImplementedError,
     zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error,
 )  # fmt: skip
+LARGER = 100  # times its size that an archive of pictures may unpack to
+MARGIN = 1 << 20  # bytes more: a tiny picture is mostly the blank rest of a block
 
 Cuts = Iterator[dict[str, Any]]  # what tells parts of one input apart, as keywords
 
@@ -97,8 +98,15 @@ def _plain(path: Path, scratch: Path) -> Path:
             whole(plain) as draft,
             draft.open("wb") as out,
         ):
-            shutil.copyfileobj(packed, out, 1 << 20)
+            _unpack(packed, out, MARGIN + LARGER * path.stat().st_size)
     return plain
+
+
+def _unpack(packed: IO[bytes], out: IO[bytes], most: int) -> None:
+    while chunk := packed.read(1 << 20):
+        out.write(chunk)
+        if out.tell() > most:
+            raise ValueError(f"unpacks to more than {LARGER} times its size, as no pictures do")
 
 
 def _is_picture(name: str) -> bool:

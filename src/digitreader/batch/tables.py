@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
-import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +17,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from digitreader.batch.archives import Cuts
+from digitreader.batch.archives import BROKEN, Cuts
 from digitreader.batch.items import Glyphs, Item, Part, page_in_row
-from digitreader.errors import SourceError, needs_extra
+from digitreader.errors import SourceError, first_line, needs_extra
 from digitreader.glyphs import SIDE
+from digitreader.pictures import check_size
 from digitreader.pixel_csv import PIXELS, ink_bright, places, rows_of
 from digitreader.sources import Failed, Page, Upload
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pyarrow import parquet
 
 AT_ONCE = 1000  # rows
+PACKED = 1100  # times its size: more than a file packed by deflate can hold, so a false promise
 BUFFER = 1 << 16  # bytes of a Parquet file
 IMAGES = ("image", "images", "img", "picture", "bytes", "content", "pixels")  # a column, an array
 IMAGES_IN_NPZ = ("x_test", "X", "images", "x_train", "x", "arr_0")
@@ -60,7 +62,9 @@ def cut_parquet(path: Path, items: int, scratch: Path) -> Cuts:
     """Cut by rows."""
     del scratch
     with _parquet(path):
-        yield from _ranges(_Forward(path).count, items)
+        count = _Forward(path).count
+        _check_promise(path, count)
+        yield from _ranges(count, items)
 
 
 def open_parquet(part: Part) -> Iterator[Item]:
@@ -163,7 +167,8 @@ def _parquet(path: Path) -> Iterator[None]:
         yield
     except (OSError, ArrowException) as error:
         _forward.cache_clear()  # no part goes on from where another broke off
-        raise SourceError(f"{path}: not a Parquet file that can be read ({error})") from error
+        why = first_line(error)
+        raise SourceError(f"{path}: not a Parquet file that can be read ({why})") from error
 
 
 def _column(file: parquet.ParquetFile, path: Path) -> str:
@@ -218,8 +223,8 @@ def _array(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
             shape, by_columns, dtype = header(file)
             _check(path, shape, by_columns, dtype)
             yield file, shape
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise SourceError(f"{path}: not an array that can be read ({error})") from error
+    except (*BROKEN, KeyError, OverflowError, SyntaxError, tokenize.TokenError) as error:
+        raise SourceError(f"{path}: not an array that can be read ({first_line(error)})") from error
 
 
 @contextmanager
@@ -242,8 +247,17 @@ def _npy(path: Path) -> Iterator[IO[bytes]]:
 
 def _check(path: Path, shape: tuple[int, ...], by_columns: bool, dtype: np.dtype[Any]) -> None:
     pictures = len(shape) == 3 or shape[1:] == (PIXELS,) or (len(shape) == 4 and shape[3] in (1, 3))
-    if dtype != np.uint8 or by_columns or not pictures or not prod(shape):
+    if dtype != np.uint8 or by_columns or not pictures or min(shape) < 1:
         raise SourceError(
             f"{path}: expected uint8 [N, 784], [N, H, W] or [N, H, W, 1 or 3], "
             f"got {dtype} {list(shape)}"
         )
+    if len(shape) > 2:
+        check_size(shape[2], shape[1], str(path))
+    _check_promise(path, prod(shape))
+
+
+def _check_promise(path: Path, things: int) -> None:
+    """Refuse a header by which more parts would be listed than the file can hold."""
+    if not 0 <= things <= PACKED * path.stat().st_size:
+        raise SourceError(f"{path}: its header promises more than is in it")
