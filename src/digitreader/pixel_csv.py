@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from digitreader.glyphs import SIDE
 
 PIXELS = SIDE * SIDE
 AT_ONCE = 1000  # rows
+LONGEST = 100_000  # characters of a line; a row has some 3,000
 
 Images = NDArray[np.uint8]
 
@@ -47,11 +49,11 @@ def rows_of(path: Path, start: int = 0, stop: int | None = None, offset: int = 0
         SourceError: the file cannot be read, or is another table; the message names it.
     """
     try:
-        with path.open("rb") as file:
-            labelled = _has_labels(file.readline(), path)
+        with _opened(path) as file:
+            labelled = _has_labels(file.readline(LONGEST), path)
             if offset:
                 file.seek(offset)
-            lines = islice(filter(bytes.strip, file), stop and stop - start)
+            lines = islice(filter(bytes.strip, _lines(file, path)), stop and stop - start)
             first = start + 1
             while some := list(islice(lines, AT_ONCE)):
                 yield _parsed(some, labelled, f"{path}, row ", first)
@@ -69,11 +71,11 @@ def places(path: Path, rows: int) -> Iterator[tuple[int, int, int]]:
         SourceError: the file cannot be read, or is another table; the message names it.
     """
     try:
-        with path.open("rb") as file:
-            header = file.readline()
+        with _opened(path) as file:
+            header = file.readline(LONGEST)
             _has_labels(header, path)
             start, row, begins, offset = 0, 0, len(header), len(header)
-            for line in file:
+            for line in _lines(file, path):
                 if row - start == rows:
                     yield start, row, begins
                     start, begins = row, offset
@@ -95,6 +97,20 @@ def ink_bright(images: Images) -> Images:
     border = np.ones((SIDE, SIDE), bool)
     border[1:-1, 1:-1] = False
     return images if np.mean(images[:, border] > 127) <= 0.5 else 255 - images
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a table, but no device or pipe, which may have no end."""
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{path}: expected a file, this is not one")
+    return path.open("rb")
+
+
+def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    while line := file.readline(LONGEST):
+        if len(line) == LONGEST:
+            raise SourceError(f"{path}: expected {PIXELS} pixels a line, got {LONGEST} characters")
+        yield line
 
 
 def _has_labels(header: bytes, path: Path) -> bool:
