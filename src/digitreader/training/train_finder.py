@@ -1,8 +1,8 @@
 """Training the finder on synthetic pages, from a recipe to the file that reading needs.
 
 A run folder holds `recipe.json`, `history.csv` (a row per hundred steps), `last.keras` (where a
-killed run goes on), `finder-float32.onnx` and, made from that, `finder.onnx` in 8 bits. Batch i
-of a seed is always the same, so a resumed run sees what the whole one would have seen.
+killed run goes on) and `finder.onnx`. Batch i of a seed is always the same, so a resumed run
+sees what the whole one would have seen.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from numpy.typing import NDArray
 import digitreader
 from digitreader.errors import UsageError
 from digitreader.outputs import whole, write_json_file
-from digitreader.training import eight_bits, export, page_network
+from digitreader.training import export, page_network
 from digitreader.training.recipes import Recipe
-from digitreader.training.synthetic.windows import MakeHands, batches
+from digitreader.training.synthetic.windows import batches
 from digitreader.training.synthetic.writers import writers
 
 ROW = 100  # steps
 KEEP = 500  # steps between two states to go on from
-EXAMPLES = 20  # batches beyond those of the training that tell what values layers take
 
 Reporter = Callable[[int, float], None]  # steps done, loss of late
 
@@ -92,16 +91,7 @@ def train_finder(  # noqa: PLR0913 (all but the first two by name)
         keras.config.set_dtype_policy("float32")
     network.optimizer.finalize_variable_values(network.trainable_variables)  # the average
     card = {"recipe": asdict(recipe), "digitreader": digitreader.__version__}
-    exact = export.write_finder(export.in_float32(network), out / "finder-float32.onnx", card)
-    return in_eight_bits(exact, out / "finder.onnx", recipe, make_hands)
-
-
-def in_eight_bits(exact: Path, path: Path, recipe: FinderRecipe, make_hands: MakeHands) -> Path:
-    """Write a finder in 8 bits; their ranges follow from windows that it was not trained on."""
-    end = recipe.steps + EXAMPLES
-    more = batches(make_hands, recipe.seed, recipe.steps, end, recipe.batch_size, workers=1)
-    eight_bits.write(exact, path, (ink for ink, _ in more))
-    return path
+    return export.write_finder(export.in_float32(network), out / "finder.onnx", card)
 
 
 def _begun(recipe: FinderRecipe) -> keras.Model:
