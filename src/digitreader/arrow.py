@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from digitreader.errors import needs_extra
+from digitreader.errors import AS_ESCAPES, needs_extra
 from digitreader.reading import Digit, Reading
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _digits(digits: list[Digit], own: pa.Schema) -> pa.StructArray:
 def _texts(texts: Sequence[str | None]) -> pa.StringArray:
     import pyarrow as pa
 
-    encoded = [(text or "").encode() for text in texts]
+    encoded = [(text or "").encode(errors=AS_ESCAPES) for text in texts]
     ends = np.fromiter(accumulate(map(len, encoded), initial=0), np.int32)
     there = np.fromiter((text is not None for text in texts), np.bool_)
     bits = np.packbits(there, bitorder="little")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 
 MOST_SAID = 200  # characters of a library's message
+AS_ESCAPES = "backslashreplace"  # how a file's name that is no text is written
 
 
 class ExitCode(IntEnum):

@@ -202,12 +202,16 @@ def _listed(argument: str, besides: AbstractSet[str]) -> Iterator[str]:
 def _files_in(folder: Path, suffixes: AbstractSet[str]) -> Iterator[str]:
     """Yield a folder's files and those below, folder by folder, each by name."""
     found = False
-    for below, folders, names in os.walk(folder):
+    unread: list[OSError] = []
+    for below, folders, names in os.walk(folder, onerror=unread.append):
         folders.sort()
         for name in sorted(names):
             if _suffix(name) in suffixes:
                 found = True
                 yield os.path.join(below, name)  # noqa: PTH118
+    if unread:
+        more = f", nor {len(unread) - 1} more folders" if len(unread) > 1 else ""
+        raise SourceError(f"{unread[0].filename}: cannot be read ({unread[0].strerror}){more}")
     if not found:
         known = " ".join(sorted(suffixes))
         raise SourceError(f"{folder}: no picture in this folder; looked for {known}")

@@ -11,6 +11,7 @@ import cv2
 
 from digitreader.batch.items import Glyphs, Item, Part
 from digitreader.batch.plan import items_of
+from digitreader.errors import AS_ESCAPES
 from digitreader.outputs import FORMATS
 from digitreader.reader import Layout, Reader
 from digitreader.reading import Reading
@@ -71,7 +72,9 @@ class Worker:
         counted = _Counted(self._readings(items_of(part)))
         try:
             with (
-                draft.open("wb") if form.binary else draft.open("w", encoding="utf-8", newline="")
+                draft.open("wb")
+                if form.binary
+                else draft.open("w", encoding="utf-8", errors=AS_ESCAPES, newline="")
             ) as stream:
                 form.write(counted, stream, self._reader.labels)
             draft.replace(path)

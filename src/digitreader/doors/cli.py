@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
 from digitreader import __version__
-from digitreader.errors import DigitReaderError, ExitCode
+from digitreader.errors import AS_ESCAPES, DigitReaderError, ExitCode
 
 SHELLS = ("bash", "zsh", "fish")
 HOMES = {
@@ -83,6 +84,9 @@ def completion(shell: str) -> None:
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=AS_ESCAPES)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from digitreader.errors import ExitCode, SourceError, UsageError
+from digitreader.errors import AS_ESCAPES, ExitCode, SourceError, UsageError
 from digitreader.outputs import FORMATS, annotated, format_of, whole
 from digitreader.reading import Reading
 from digitreader.sources import expand, missing
@@ -236,6 +236,8 @@ def _stream(output: Path | None, binary: bool) -> Iterator[IO[Any]]:
         return
     with (
         whole(output) as draft,
-        draft.open("wb") if binary else draft.open("w", encoding="utf-8", newline="") as stream,
+        draft.open("wb")
+        if binary
+        else draft.open("w", encoding="utf-8", errors=AS_ESCAPES, newline="") as stream,
     ):
         yield stream
