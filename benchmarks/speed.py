@@ -1,131 +1,101 @@
-"""One glyph in process, and one picture from a cold start, each beside Keras.
+"""Everything that is about speed, each number beside its peers, in one run.
 
-    python benchmarks/speed.py [--runs 11]
+    python benchmarks/speed.py                            # all of it; an hour on two cores
+    python benchmarks/speed.py --only files ray           # only some, the others' results stay
+    python benchmarks/speed.py --scale 0.001 --runs 1     # a look whether it works; nothing is kept
 
-In process: the median of many calls of `classify` on one glyph, and of Keras's `predict` on the
-same network. Cold start: `digitreader read` on one drawn digit as a whole process, in turn with a
-script that does what the starting projects do: import Keras, load the model, predict. Wall time
-and peak memory come from the operating system. Written to `benchmarks/results/speed.json`.
+Each part runs in a process of its own. Contestants take turns, after a first round that does not
+count; what is told is the median, and how many times as fast ours is as each other. Networks that
+others run are not trained: time does not depend on weights. A part is written to
+`benchmarks/results/speed.json` as it is done, with the load that the machine had before, which
+should be near 0; the cost against size is drawn to `docs/images/speed.png`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from digitreader.outputs import write_json_file
-from digitreader.reader import Reader
-from digitreader.training import networks
 from machine import describe
+from sets import add_data
+from speed_clock import Plan
 
-HERE = Path(__file__).parent
-PICTURE = HERE.parent / "examples" / "tiny_28x28.png"
-KERAS_SCRIPT = """
-import sys
-import numpy as np
-from PIL import Image
-import keras
-model = keras.saving.load_model(sys.argv[1])
-pixels = np.asarray(Image.open(sys.argv[2]).convert("L"), np.float32) / 255
-print(model.predict(pixels[None, ..., None], verbose=0).argmax())
-"""
+RESULT = Path(__file__).parent / "results" / "speed.json"
+VERSIONS = ("onnxruntime", "keras", "tensorflow-cpu", "ai-edge-litert", "numpy", "pillow",
+            "opencv-python-headless", "pyarrow")  # fmt: skip
 
-STOPWATCH = """
-import json, os, subprocess, sys, time
-start = time.perf_counter()
-nothing = subprocess.DEVNULL
-process = subprocess.Popen(sys.argv[1:], stdout=nothing, stderr=nothing)
-_, status, usage = os.wait4(process.pid, 0)
-seconds = time.perf_counter() - start
-print(json.dumps([seconds, usage.ru_maxrss, os.waitstatus_to_exitcode(status)]))
-"""
+
+@dataclass(frozen=True)
+class Part:
+    """What is measured, as the result calls it; the function that does; whether on one core."""
+
+    title: str
+    home: str
+    function: str
+    pinned: bool = False
+
+
+PARTS: dict[str, Part] = {
+    "classify": Part("glyphs a second on one core", "speed_glyphs", "together", pinned=True),
+    "glyph": Part("one glyph in process, ms", "speed_glyphs", "alone"),
+    "cold": Part("one picture, cold", "speed_cold", "cold"),
+    "files": Part("picture files a second in a batch", "speed_batch", "picture_files"),
+    "parquet": Part("MNIST from Parquet to Parquet", "speed_batch", "from_parquet"),
+    "million": Part("a million digits in a batch", "speed_batch", "a_million"),
+    "ray": Part("a batch on Ray", "speed_batch", "on_ray"),
+    "page": Part("a page of 200 digits", "speed_pages", "full_page"),
+    "stages": Part("where the time goes", "speed_stages", "stages"),
+    "growth": Part("cost against size", "speed_growth", "growth"),
+}
 
 
 def main() -> None:
-    """Measure, print and write down."""
+    """Measure what is asked for, print it and write it down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=11)
-    parser.add_argument("--output", type=Path, default=HERE / "results" / "speed.json")
+    add_data(parser)
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--runs", type=int, default=7, help="of everything that is not long")
+    parser.add_argument("--scale", type=float, default=1.0, help="of all counts; 1 is in full")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        network, script = Path(folder) / "model.keras", Path(folder) / "keras_read.py"
-        script.write_text(KERAS_SCRIPT)
-        one_glyph = in_process(network)
-        ours = [str(Path(sys.executable).with_name("digitreader")), "read", str(PICTURE)]
-        theirs = [sys.executable, str(script), str(network), str(PICTURE)]
-        cold = in_turn(ours, theirs, options.runs)
-    result = {
-        "command": "python benchmarks/speed.py",
-        "machine": describe("onnxruntime", "keras", "tensorflow-cpu"),
-        "one glyph in process, ms": one_glyph,
-        "one picture, cold": cold,
-    }
-    for name in ("one glyph in process, ms", "one picture, cold"):
-        print(name, result[name])
-    write_json_file(result, options.output)
+    plan = Plan(options.data, options.runs, options.scale)
+    for name in options.only:
+        title = PARTS[name].title
+        told = {"load_before": round(os.getloadavg()[0], 1), **apart(name, plan)}
+        print(title, json.dumps(told, indent=1), flush=True)
+        if plan.scale == 1:
+            keep(title, told)
 
 
-def in_process(network: Path) -> dict[str, Any]:
-    """Time one glyph through `classify` and through Keras; save the network for the cold start."""
-    keras_network = networks.build("default", 10)  # the time does not depend on the weights
-    keras_network.save(network)
-    reader = Reader()
-    glyph = np.random.default_rng(0).integers(0, 256, (1, 28, 28), dtype=np.uint8)
-    scaled = glyph[..., None].astype(np.float32) / 255
-    ours = median_ms(lambda: reader.classify(glyph), 2000)
-    predict = median_ms(lambda: keras_network.predict(scaled, verbose=0), 50)
-    return {"digitreader": ours, "keras predict": predict, "ratio": predict / ours}
+def apart(name: str, plan: Plan) -> dict[str, Any]:
+    """Measure a part in a process of its own, which has one core where it is to be pinned."""
+    begin = _pin if PARTS[name].pinned else None
+    with ProcessPoolExecutor(1, get_context("spawn"), begin) as pool:
+        return pool.submit(_measured, name, plan).result()
 
 
-def median_ms(call: Callable[[], object], calls: int) -> float:
-    times = []
-    for _ in range(calls + calls // 10):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times[calls // 10 :])
+def _pin() -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def in_turn(ours: list[str], theirs: list[str], runs: int) -> dict[str, Any]:
-    """Run both commands in turn, after one warm-up each."""
-    samples: dict[str, list[tuple[float, float]]] = {"digitreader": [], "keras": []}
-    for _ in range(runs + 1):
-        samples["digitreader"].append(whole_process(ours))
-        samples["keras"].append(whole_process(theirs))
-    result: dict[str, Any] = {"runs": runs}
-    for name, pairs in samples.items():
-        seconds, megabytes = zip(*pairs[1:], strict=True)
-        result[name] = {
-            "seconds_median": statistics.median(seconds),
-            "seconds_min_max": [min(seconds), max(seconds)],
-            "peak_mb_median": statistics.median(megabytes),
-        }
-    result["ratio_of_seconds"] = (
-        result["keras"]["seconds_median"] / result["digitreader"]["seconds_median"]
-    )
-    return result
+def _measured(name: str, plan: Plan) -> dict[str, Any]:
+    part = PARTS[name]
+    told: dict[str, Any] = getattr(import_module(part.home), part.function)(plan)
+    return told
 
 
-def whole_process(command: list[str]) -> tuple[float, float]:
-    """Wall seconds and peak memory, MB, of a process, by the operating system's own account."""
-    # A small process stands between: a child is charged with the peak of the one it is forked from.
-    done = subprocess.run(
-        [sys.executable, "-c", STOPWATCH, *command], capture_output=True, check=True
-    )
-    seconds, kilobytes, code = json.loads(done.stdout)
-    if code:
-        raise SystemExit(f"{' '.join(command)} ended with {code}")
-    return seconds, kilobytes / 1024
+def keep(title: str, told: dict[str, Any]) -> None:
+    """Write a part's result down beside those of others."""
+    kept = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {}
+    about = {"command": "python benchmarks/speed.py", "machine": describe(*VERSIONS)}
+    write_json_file({**kept, **about, title: told}, RESULT)
 
 
 if __name__ == "__main__":

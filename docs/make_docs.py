@@ -1,8 +1,8 @@
 """Writes what documentation takes from elsewhere: `make docs`.
 
 `docs/commands.md` comes from the program's own help; the numbers in `README.md`, in the shipped
-model's card, in `docs/measured.md` and in `docs/accuracy.md` come from the files in
-`benchmarks/results`. `--check` fails when a page is not what this script would write.
+model's card, in `docs/measured.md`, in `docs/accuracy.md` and in `docs/speed.md` come from the
+files in `benchmarks/results`. `--check` fails when a page is not what this script would write.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 from accurate import page as accurate
+from fast import page as fast
 from measured import between, percent, result, shares, table
 from measured import page as measured
 
@@ -123,6 +124,7 @@ PAGES: dict[Path, Callable[[str], str]] = {
     ROOT / "docs" / "commands.md": commands,
     ROOT / "docs" / "measured.md": measured,
     ROOT / "docs" / "accuracy.md": accurate,
+    ROOT / "docs" / "speed.md": fast,
     ROOT / "README.md": readme,
     ROOT / "src" / "digitreader" / "models" / "README.md": card,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from hypothesis import strategies as st
 from digitreader.reading import Box
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+sys.path.append(str(Path(__file__).parent.parent / "docs"))
 
+import fast
+
+import speed_growth
+import speed_pages
 from corruptions import CORRUPTIONS, corrupted
 from peers import dark_on_light, digits_in, in_rows, numbers_in, prepared
 from scores import (
@@ -33,6 +39,8 @@ from scores import (
     paired,
     share,
 )
+from speed_batch import a_million, from_parquet, settled
+from speed_clock import OURS, Plan, in_turn, told
 
 boxes = st.builds(Box, *(st.integers(0, 30),) * 2, *(st.integers(1, 20),) * 2)
 
@@ -165,3 +173,71 @@ def test_geometric_harm_is_as_large_as_said() -> None:
     assert set(tall) == {14}
     moved = (corrupted("translate", bar) > 127).any(axis=1).argmax(axis=1) - 13
     assert set(np.abs(moved)) == {3}
+
+
+# --- speed --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny() -> Plan:
+    return Plan(Path(), runs=1, scale=1e-3, dataset="optdigits")
+
+
+def test_contestants_take_turns_and_warm_up() -> None:
+    called: list[str] = []
+    times = {"a": [9.0, 1, 3, 2], "b": [9.0, 4, 6, 8]}
+
+    def measure(name: str) -> float:
+        called.append(name)
+        return times[name].pop(0)
+
+    samples = in_turn({name: partial(measure, name) for name in "ab"}, 3)
+    assert called == ["a", "b"] * 4
+    assert samples == {"a": [1, 3, 2], "b": [4, 6, 8]}
+    row = told(samples, "seconds")
+    assert (row["runs"], row["a"]) == (3, {"seconds_median": 2, "seconds_min_max": [1, 3]})
+    assert row["ratios"] == {"b": 3}  # of seconds fewer are better, of a rate more
+    assert told(samples, "per_second")["ratios"] == {"b": pytest.approx(1 / 3)}
+
+
+def test_memory_counts_when_all_runs() -> None:
+    sizes = [1, 50, *[100] * 7, 104, *[100] * 8, 40, 1]
+    rss = settled([{"rss": float(size), "pss": size / 2} for size in sizes])["rss"]
+    assert rss == {"first": 100, "last": 100, "least": 100, "most": 104}
+
+
+@pytest.mark.parametrize("count", [1, 7, 200, 1000])
+def test_a_page_of_digits_says_where_they_are(count: int, tiny: Plan) -> None:
+    case = speed_pages.page(tiny, count)
+    assert case.digits is not None
+    assert len(case.digits) == count
+    assert sorted("".join(case.lines)) == sorted(digit.label for digit in case.digits)
+    left = np.asarray(case.picture).copy()
+    assert left.shape == (3508, 2480)
+    for digit in case.digits:
+        x, y, width, height = digit.box
+        assert left[y : y + height, x : x + width].min() < 128
+        assert 30 < height < speed_pages.ROW
+        left[max(0, y - 9) : y + height + 9, max(0, x - 9) : x + width + 9] = 255
+    assert left.min() > 250  # no ink is outside of the boxes, but for its soft edge
+
+
+def test_speed_is_measured_and_told(tiny: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be measured without other programs, of very little; the table has a row of each."""
+    monkeypatch.setattr(speed_growth, "ENOUGH", 1e-9)
+    results = {
+        "MNIST from Parquet to Parquet": from_parquet(tiny),
+        "a million digits in a batch": a_million(tiny),
+        "cost against size": speed_growth.growth(Plan(Path(), 1, 1e-6, "optdigits")),
+    }
+    table, million, growth = results.values()
+    assert (table["digits"], million["digits"]) == (70, 1000)
+    assert 0 < table[OURS]["seconds_median"] < 60
+    assert 30 < million["memory_mb"]["pss"]["most"] <= million["memory_mb"]["rss"]["most"] < 4000
+    assert list(growth["glyphs"]) == ["1", "10"]
+    assert list(growth["pages"]) == ["1", "3"]
+    monkeypatch.setattr(fast, "result", lambda _: {"command": "c", **results})
+    page = fast.page("<!-- numbers: made by `make docs` -->\n<!-- end of numbers -->")
+    assert "| MNIST from Parquet to Parquet |" in page
+    assert "for 70 | 5 s |" in page
+    assert "A glyph among 10 takes" in page
