@@ -5,15 +5,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOWEST := $(VENV)/lowest
+TESTS := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test lint format docs docs-check clean
+.PHONY: demo test test-lowest lint format docs docs-check clean
 
 demo: $(VENV)/.core
 	$(BIN)/digitreader read examples --annotate demo-out
 	@echo "The same pictures with boxes drawn in: demo-out/"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python $(TESTS)
+
+# with the lowest versions of all libraries that pyproject.toml allows
+test-lowest: $(LOWEST)/.dev
+	$(LOWEST)/bin/python $(TESTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -47,3 +53,9 @@ $(VENV)/.core: pyproject.toml $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml $(VENV)/bin/python
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.core
+
+$(LOWEST)/.dev: pyproject.toml $(BIN)/python
+	$(BIN)/python -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev]'
+	@touch $@

@@ -85,3 +85,15 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     local = [link for link in links if not link.startswith(("http://", "https://"))]
     assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+def test_guards_and_tests_that_security_names_exist() -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    file, tests = "", re.findall(r"`((?:test_\w+\.py)?)::(\w+)`", page)
+    assert len(tests) > 30
+    for named, test in tests:
+        file = named or file  # `::test` is of the file before
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8")
+    for module, setting in re.findall(r"`([\w/]+\.py)(?:: (\w+))?`", page):
+        text = (ROOT / "src" / "digitreader" / module).read_text(encoding="utf-8")
+        assert re.search(rf"^(class )?{setting or ''}\b", text, re.M)

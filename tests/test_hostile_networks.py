@@ -218,7 +218,7 @@ def test_weights_elsewhere_or_without_end_are_refused(
         put(file, name, tmp_path)
     if suffix == ".keras":
         rewritten(good, path, members={"model.weights.h5": inner.read_bytes()})
-    with refused(path, "Not allowed"):
+    with refused(path, "Not allowed|received 0 variables"):  # of Keras 3.15.1 and 3.15.0
         load_network(path)
 
 
