@@ -6,7 +6,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -339,6 +339,19 @@ def test_notes_are_those_that_onnx_reads(notes: dict[str, str]) -> None:
     model = onnx.ModelProto(ir_version=9, producer_name="x" * 200)
     helper.set_model_props(model, notes)
     assert notes_of(model.SerializeToString()) == notes
+
+
+@given(st.binary(max_size=40))
+def test_notes_of_anything_are_read_or_refused(tmp_path_factory: Any, note: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "noted.onnx"
+    path.write_bytes(WHOLE + b"\x72" + varint(len(note)) + note)
+    with suppress(ModelError):
+        Classifier.open(path)
+
+
+def test_an_overlong_name_is_a_clear_error() -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_whole(Path("x" * 5000 + ".onnx"))
 
 
 def test_a_file_larger_than_any_model_is_not_read(tmp_path: Path) -> None:

@@ -39,9 +39,9 @@ def read_whole(path: Path) -> bytes:
     """
     if path.suffix.lower() != ".onnx":
         raise ModelError(f"{path}: expected an .onnx file; no other kind is opened")
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}; expected an .onnx file")
     try:
+        if not path.is_file():
+            raise ModelError(f"there is no model file {path}; expected an .onnx file")
         if path.stat().st_size > MOST_BYTES:
             raise ModelError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB, as no model is")
         content = path.read_bytes()
@@ -49,7 +49,7 @@ def read_whole(path: Path) -> bytes:
             raise ModelError(f"{path} keeps numbers in another file, which is never opened")
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, IndexError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not a readable ONNX model: broken or cut short") from error
     return content
 
@@ -81,7 +81,7 @@ def _reaches_out(message: memoryview, kind: str) -> bool:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """Yield the fields of a message; ValueError or IndexError where it is none."""
+    """Yield the fields of a message; ValueError where it is none."""
     place = 0
     while place < len(message):
         key, place = _number(message, place)
@@ -109,10 +109,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
 def _number(message: memoryview, place: int) -> tuple[int, int]:
     """Read a number, seven bits a byte, the lowest first; return it, and where it ends."""
     number = 0
-    for shift in range(0, 64, 7):
-        byte = message[place]
-        place += 1
-        number |= (byte & 127) << shift
+    for i, byte in enumerate(message[place : place + 10]):
+        number |= (byte & 127) << 7 * i
         if byte < 128:
-            return number, place
+            return number, place + i + 1
     raise ValueError("the number has no end")
