@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7, help="of everything that is not long")
     parser.add_argument("--scale", type=float, default=1.0, help="of all counts; 1 is in full")
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is not compiled each time
     plan = Plan(options.data, options.runs, options.scale)
     for name in options.only:
         title = PARTS[name].title
