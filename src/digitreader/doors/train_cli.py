@@ -118,6 +118,7 @@ def train(  # noqa: PLR0913 (one parameter per option)
     """
     with needs_extra("training", "train"), greetings_silenced():
         from digitreader.training import finetune
+        from digitreader.training import team as teams
         from digitreader.training import train as training
     base = named(recipe or ("corrections" if start_from else "default"))
     if start_from:
@@ -132,12 +133,18 @@ def train(  # noqa: PLR0913 (one parameter per option)
         "fonts": fonts,
         "tensorboard": tensorboard,
     }
+    team = teams.join()
+    if chosen.start_from and team.size > 1:
+        raise UsageError("several processes train nothing --from a network: train it in one")
     trainings = 1 + finetune.FOLDS if chosen.start_from else chosen.members
     with _training_progress(chosen.epochs * trainings) as report:
         if chosen.start_from:
             run = finetune.finetune(chosen, out, report=report, **places)
+        elif team.leads:
+            run = training.train(chosen, out, report=report, teacher=teacher, team=team, **places)
         else:
-            run = training.train(chosen, out, report=report, teacher=teacher, **places)
+            training.help_train(chosen, out, team, data_dir=data_dir, fonts=fonts, teacher=teacher)
+            return ExitCode.OK
     _print_run(run, chosen)
     return ExitCode.INTERRUPTED if run.interrupted else ExitCode.OK
 

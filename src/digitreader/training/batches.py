@@ -19,9 +19,11 @@ from digitreader.training.datasets import Split, one_hot
 from digitreader.training.flags import flagged
 from digitreader.training.recipes import Recipe
 from digitreader.training.teacher import Teacher, softened
+from digitreader.training.team import Team
 from digitreader.training.warps import Warp
 
 Tensor = Any  # Keras ships no types
+Shape = tuple[int | None, ...]
 FLAGS = 2  # flagged forms of each one that take turns
 
 Batch = tuple[dict[str, NDArray[Any]], NDArray[np.float32]]
@@ -35,11 +37,14 @@ def steps_of(split: Split, recipe: Recipe) -> int:
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
     """An endless stream of batches; batch i depends on the seed and on i alone.
 
-    So a run that was killed goes on with exactly the batches it would have seen. `images` are
-    uint8 [M, 28, 28]: those of the split, in order, then flagged forms of its ones.
+    So a run that was killed goes on with exactly the batches it would have seen. A process of a
+    team is given its share of each. `images` are uint8 [M, 28, 28]: those of the split, in order,
+    then flagged forms of its ones.
     """
 
-    def __init__(self, split: Split, labels: tuple[str, ...], recipe: Recipe) -> None:
+    def __init__(
+        self, split: Split, labels: tuple[str, ...], recipe: Recipe, team: Team | None = None
+    ) -> None:
         super().__init__()
         self.first_epoch = 0  # of a run that goes on
         self.images = split.images
@@ -51,6 +56,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
             self._flag(ones, np.random.default_rng((recipe.show_seed, 3)))
         self.teacher: Teacher | None = None
         self._recipe = recipe
+        self._share = (team or Team()).share(recipe.batch_size)
         self._steps = steps_of(split, recipe)
         self._epoch = -1
         self._order = np.empty(0, np.int64)
@@ -76,8 +82,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         if epoch != self._epoch:
             self._begin(epoch)
         size = self._recipe.batch_size
-        part = slice(step * size, (step + 1) * size)
-        picked = self._order[part]
+        picked = self._order[step * size : (step + 1) * size][self._share]
         return (
             {"rows": self._rows[picked], "draws": self._draws[picked]},
             self._targets[picked],
@@ -146,6 +151,11 @@ class Harmed(keras.layers.Layer):  # type: ignore[misc]
     def call(self, images: Tensor, draws: Tensor) -> Tensor:
         """Return float32 [B, 28, 28, 1] in 0–1, ink bright."""
         return harms.harmed(images[..., 0], draws[:, HARM], self._share)[..., None]
+
+    def compute_output_shape(self, images_shape: Shape, draws_shape: Shape) -> Shape:
+        """Say what JAX cannot work out, for a batch of a size that is not known yet."""
+        del draws_shape
+        return images_shape
 
 
 def fed(network: keras.Model, seen: keras.Model) -> keras.Model:

@@ -17,6 +17,7 @@ from digitreader.outputs import whole, write_csv_file
 from digitreader.training import export
 from digitreader.training.datasets import Split
 from digitreader.training.recipes import Recipe
+from digitreader.training.team import alone
 
 Row = dict[str, float]
 Reporter = Callable[[float, Row], None]  # epochs done so far, and what Keras measured in this one
@@ -33,6 +34,8 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         network: keras.Model,
         held: Split | None,
         report: Reporter | None,
+        *,
+        writes: bool = True,
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -41,7 +44,10 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._network = network
         self._held = held
         self._report = report
+        self._writes = writes
         self._started = 0.0
+        with alone():
+            self._plain = export.in_float32(network)  # what is kept of an epoch, and judged
 
     @property
     def stale(self) -> bool:
@@ -80,20 +86,25 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         rate = self.model.optimizer.learning_rate
         row["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
         row["seconds"] = time.perf_counter() - self._started
-        with averaged(self._network, self.model.optimizer):
+        with averaged(self._network, self.model.optimizer), alone():
+            self._plain.set_weights(self._network.get_weights())
             if self._held is not None:
-                validated = _validated(self._network, self._held)
+                validated = _validated(self._plain, self._held)
                 row |= validated
                 logs |= validated  # for the callbacks after this one
-            rows = [*self.rows, row]  # ours when everything is written: Ctrl-C may come before
-            if best_of(rows) == epoch:
-                save(export.in_float32(self._network), self.folder / "best.keras")
-        write_csv_file(rows, self.folder / "history.csv")
-        _write_state(self.folder / "last.npz", self._network, self.model.optimizer)
+        rows = [*self.rows, row]  # ours when everything is written: Ctrl-C may come before
+        if self._writes:
+            self._write(rows)
         self.rows = rows
         if self._report is not None:
             self._report(len(rows), row)
         self.model.stop_training = self.stale
+
+    def _write(self, rows: list[Row]) -> None:
+        if best_of(rows) == len(rows) - 1:
+            save(self._plain, self.folder / "best.keras")
+        write_csv_file(rows, self.folder / "history.csv")
+        _write_state(self.folder / "last.npz", self._network, self.model.optimizer)
 
 
 def best_of(rows: list[Row]) -> int:

@@ -31,6 +31,7 @@ from digitreader.training.synthetic.cut import cut_glyphs
 from digitreader.training.synthetic.outliers import outliers
 from digitreader.training.synthetic.writers import writers_with
 from digitreader.training.teacher import Teacher
+from digitreader.training.team import Team, together
 
 NO_CLASS = ""  # the label of what is no digit
 
@@ -46,6 +47,7 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     report: Reporter | None = None,
     tensorboard: bool = False,
     test: bool = True,
+    team: Team | None = None,
 ) -> Run:
     """Train by a recipe into a folder, or go on with the run that lies there.
 
@@ -53,7 +55,8 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     logs for TensorBoard to the folder's `tensorboard/`, too. `fonts` is a folder of fonts for the
     letters among what a recipe makes up; those that matplotlib ships by default. `teacher` is
     the model, an `.onnx` file, that a recipe with views learns from. Without `test`
-    the dataset's test images are not looked at, as is right where recipes are compared.
+    the dataset's test images are not looked at, as is right where recipes are compared. The other
+    processes of a `team` run `help_train`.
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
@@ -62,20 +65,12 @@ def train(  # noqa: PLR0913 (all but the first two by name)
         StoppedError: Ctrl-C came before the end of the first epoch.
     """
     recipe = recipe.resolved()
-    if recipe.start_from:
-        raise UsageError("a recipe that starts from a network is finetune()'s, not train()'s")
-    if bool(recipe.views) != bool(teacher):
-        raise UsageError("a recipe with views needs a --teacher, and no other takes one")
+    _check(recipe, teacher, team or Team())
     check_folder(out, recipe, resume)
-    networks.build(recipe.network, classes=1)  # what is misspelt is said before a download,
-    warps.named(recipe.augment)  # and before there is a folder
-    dataset = load(recipe.dataset, data_dir)
-    if not test:
-        dataset = replace(dataset, test=None)
-    images = images_of(dataset, recipe, fonts)
+    images = _images(recipe, data_dir, fonts, test)
     out.mkdir(parents=True, exist_ok=True)
     write_json_file(recipe.as_dict(), out / "recipe.json")
-    learn = partial(fit, images, teacher=teacher, tensorboard=tensorboard)
+    learn = partial(fit, images, teacher=teacher, tensorboard=tensorboard, team=team)
     if recipe.members > 1:
         rows, interrupted = _fit_members(learn, recipe, out, report)
     else:
@@ -85,6 +80,49 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     return finish(recipe, images, out, rows, interrupted=interrupted)
 
 
+def help_train(  # noqa: PLR0913 (all but the first three by name)
+    recipe: Recipe,
+    out: Path,
+    team: Team,
+    *,
+    data_dir: Path | None = None,
+    fonts: Path | None = None,
+    teacher: Path | None = None,
+    report: Reporter | None = None,
+) -> None:
+    """Take a share of the training that a team's first process runs, which writes the folder.
+
+    Raises:
+        UsageError: it is one that a team cannot share, or is not shared out evenly.
+        DataError: the dataset is missing or too small.
+    """
+    recipe = recipe.resolved()
+    _check(recipe, teacher, team)
+    images = _images(recipe, data_dir, fonts, test=False)
+    for i in range(recipe.members):
+        member = recipe.with_changes(members=1, seed=recipe.seed + i)
+        folder = out / f"member-{i}" if recipe.members > 1 else out
+        fit(images, member, folder, team=team, report=after_epochs(report, i * recipe.epochs))
+
+
+def _check(recipe: Recipe, teacher: Path | None, team: Team) -> None:
+    """Say what is misspelt or missing before a download, and before there is a folder."""
+    if recipe.start_from:
+        raise UsageError("a recipe that starts from a network is finetune()'s, not train()'s")
+    if bool(recipe.views) != bool(teacher):
+        raise UsageError("a recipe with views needs a --teacher, and no other takes one")
+    if teacher and team.size > 1:
+        raise UsageError("several processes train no student of a --teacher: train it in one")
+    networks.build(recipe.network, classes=1)
+    warps.named(recipe.augment)
+
+
+def _images(recipe: Recipe, data_dir: Path | None, fonts: Path | None, test: bool) -> Images:
+    dataset = load(recipe.dataset, data_dir)
+    return images_of(dataset if test else replace(dataset, test=None), recipe, fonts)
+
+
+@together()
 def fit(  # noqa: PLR0913 (what a network's training follows from)
     images: Images,
     recipe: Recipe,
@@ -94,15 +132,17 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
     teacher: Path | None = None,
     tensorboard: bool = False,
     report: Reporter | None = None,
+    team: Team | None = None,
 ) -> tuple[list[Row], bool]:
     """Train one network, from where it was left; return its history, and whether Ctrl-C came.
 
-    `start` is a `.keras` file whose weights it begins with.
+    `start` is a `.keras` file whose weights it begins with. Of a `team` the first process writes.
     """
+    team = team or Team()
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
     network = load_network(start) if start else networks.build(recipe.network, len(images.labels))
-    batches = Batches(images.kept, images.labels, recipe)
+    batches = Batches(images.kept, images.labels, recipe, team)
     warp = warps.named(recipe.augment)
     seen = varied_images(batches.images, warp)
     harmed = harmed_images(seen, recipe.harmed)
@@ -114,7 +154,7 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
     compile_network(trainer, recipe, steps)
     rows = restored(out, network, trainer.optimizer, steps)
     batches.first_epoch = len(rows)
-    log = EpochLog(out, rows, recipe, network, images.held, report)
+    log = EpochLog(out, rows, recipe, network, images.held, report, writes=team.leads)
     callbacks = [log, *_tensorboard(out)] if tensorboard else [log]
     interrupted = False
     try:
@@ -156,8 +196,8 @@ def _fit_members(
         if interrupted:
             break
     if folders:
-        together = [load_network(folder / "best.keras") for folder in folders]
-        save(networks.averaged(together), out / "best.keras")
+        members = [load_network(folder / "best.keras") for folder in folders]
+        save(networks.averaged(members), out / "best.keras")
     return mean_history(histories), interrupted
 
 
