@@ -61,6 +61,15 @@ def shipped(told: Row) -> Iterator[str]:
         f"calibration error {percent(test['reliability']['ece'])}. Of the images {indices}, whose "
         f"labels hardly anybody agrees with, it reads {disputed['read_as_labelled']} as labelled."
     )
+    yield ""
+    work = told["work"]
+    yield (
+        f"Its thorough network is asked about {percent(work['asked'])} of them: "
+        f"{work['mean'] / 1e6:.2f} million multiply-adds an image on average "
+        f"({work['quick'] / 1e6:.2f} where it is not asked, "
+        f"{(work['quick'] + work['thorough']) / 1e6:.2f} where it is), in a file of "
+        f"{told['bytes'] / 1e6:.2f} MB."
+    )
     yield from ("", "![Reliability](images/reliability.png)", "![Risk](images/risk.png)",
                 "![Errors](images/errors.png)")  # fmt: skip
     yield ""

@@ -58,18 +58,28 @@ def readme(page: str) -> str:
 def card(page: str) -> str:
     """Put the model's numbers between the card's marks."""
     trained = Classifier.open().card.trained
-    recipe = ", ".join(f"{knob} {value}" for knob, value in trained["recipe"].items())
     return between(
         page,
         [
-            f"- Recipe: {recipe}.",
-            f"- Epochs run {trained['epochs_run']}, best epoch {trained['best_epoch']}, "
-            f"{trained['seconds']:.0f} s of training.",
+            *(line for part in ("quick", "thorough") for line in training(part, trained[part])),
+            f"- Believed without asking from {trained['cascade']['sure']} on; asked about "
+            f"{percent(trained['cascade']['asked'])} of the held-out images.",
             f"- Held-out MNIST training images: {percent(trained['validation']['accuracy'])} of "
             f"{trained['validation']['n']:,}.",
             "",
             *reading_numbers(),
         ],
+    )
+
+
+def training(part: str, told: Any) -> Iterator[str]:
+    """Tell how one of the shipped model's networks was trained."""
+    recipe = ", ".join(f"{knob} {value}" for knob, value in told["recipe"].items())
+    yield f"- The {part} network's recipe: {recipe}."
+    yield (
+        f"  Epochs run {told['epochs_run']}, best epoch {told['best_epoch']}, "
+        f"{told['seconds']:.0f} s of training; alone {percent(told['validation']['accuracy'])} of "
+        f"{told['validation']['n']:,} held-out images."
     )
 
 

@@ -21,6 +21,7 @@ HOMES = {
     "tune": "digitreader.doors.tune_cli",
     "evaluate": "digitreader.doors.evaluate_cli",
     "export": "digitreader.doors.export_cli",
+    "cascade": "digitreader.doors.cascade_cli",
     "networks": "digitreader.doors.networks_cli",
     "serve": "digitreader.doors.serve_cli",
     "data": "digitreader.doors.data_cli",

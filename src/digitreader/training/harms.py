@@ -104,18 +104,20 @@ def misted(images: Tensor, chance: Chance) -> Tensor:
 def banded(images: Tensor, chance: Chance) -> Tensor:
     """A band across it, anyhow turned, is inverted."""
     _, aside = _turned(chance)
-    half = chance.uniform(1, 6)
+    half = chance.uniform(1.5, 6)
     return ops.where(ops.abs(aside - chance.uniform(-8, 8)) < half, 1 - images, images)
 
 
 def lined(images: Tensor, chance: Chance) -> Tensor:
     """A line across it: bright or dark, straight or jagged, whole or in pieces."""
     along, aside = _turned(chance)
-    jagged = chance.uniform(-2.5, 2.5) * _waves(along, chance.uniform(4, 10))
-    near = ops.abs(aside - chance.uniform(-9, 9) - jagged) < chance.uniform(0.4, 1)
+    reach, length = chance.uniform(-2.5, 2.5), chance.uniform(3, 10)
+    off = ops.abs(aside - chance.uniform(-9, 9) - reach * _waves(along, length))
+    off = off / ops.sqrt(1 + (4 * reach / length) ** 2)  # at right angles to its slopes
+    line = ops.clip(chance.uniform(0.9, 1.5) - off, 0, 1)
     whole = _waves(along, chance.uniform(2, 7)) < chance.uniform(-0.5, 2)
     colour = ops.cast(chance.uniform(0, 1) < 0.8, "float32")
-    return ops.where(near & whole, colour, images)
+    return images + line * ops.cast(whole, "float32") * (colour - images)
 
 
 def spattered(images: Tensor, chance: Chance) -> Tensor:
@@ -140,10 +142,11 @@ def smeared(images: Tensor, chance: Chance) -> Tensor:
 
 def scattered(images: Tensor, chance: Chance) -> Tensor:
     """Pixels that change places with those around them, as through rough glass."""
-    reach = chance.uniform(0.5, 2.5)[:, 0]  # [b, 1]
+    reach = chance.uniform(0.5, 3)[:, 0]  # [b, 1]
     x, y = (reach * (2 * chance.numbers(SIDE**2) - 1) for _ in range(2))  # [b, SIDE²]
     middle = (SIDE - 1) / 2
-    return _softened(sampled(images, COLUMNS + middle + x, ROWS + middle + y))
+    seen = sampled(_softened(images), COLUMNS + middle + x, ROWS + middle + y)
+    return seen + chance.uniform(0.3, 1) * (_softened(seen) - seen)
 
 
 def outlined(images: Tensor, chance: Chance) -> Tensor:

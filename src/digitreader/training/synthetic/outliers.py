@@ -97,7 +97,7 @@ def _penned(shape: Shape, rng: np.random.Generator) -> Ink:
 KINDS: dict[str, tuple[float, Make]] = {  # how often, and how
     "by hand": (0.35, _by_hand),
     "in print": (0.1, _in_print),
-    "invented": (0.15, _invented),
+    "invented": (0.25, _invented),
     "scribble": (0.1, _scribble),
     "pair": (0.12, _pair),
     "texture": (0.08, _texture),

@@ -1,0 +1,134 @@
+"""Two models as one file give what the two give by hand, and ask no more than they have to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+keras = pytest.importorskip("keras", reason="training needs the extra: pip install '.[train]'")
+pytest.importorskip("tensorflow")
+
+from digitreader.card import ModelCard  # noqa: E402
+from digitreader.classifier import Classifier  # noqa: E402
+from digitreader.doors.cli import cli  # noqa: E402
+from digitreader.errors import UsageError  # noqa: E402
+from digitreader.reader import Reader  # noqa: E402
+from digitreader.training import eight_bits, export, networks  # noqa: E402
+from digitreader.training.cascade import join  # noqa: E402
+from digitreader.training.recipes import Recipe  # noqa: E402
+
+LABELS = tuple("0123456789")
+SURE = 0.5
+TEMPERATURES = {"quick": 0.2, "thorough": 2.0}
+
+
+def model(folder: Path, name: str, labels: tuple[str, ...] = LABELS, **changes: Any) -> Path:
+    """An untrained network with a card, in a file."""
+    classes = changes.pop("classes", len(labels) + 1)
+    keras.utils.set_random_seed(len(name))
+    network = networks.build({"quick": "nano", "thorough": "tiny"}[name], classes)
+    recipe = Recipe(dataset="optdigits", validation=140).with_changes(**changes)
+    card = ModelCard(name, labels, TEMPERATURES[name], 0.7, trained={"recipe": recipe.as_dict()})
+    path = folder / f"{name}.onnx"
+    export.write_onnx(network, path, card)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("pair")
+    return model(folder, "quick"), model(folder, "thorough")
+
+
+def run(path: Path, output: str, images: NDArray[np.uint8]) -> NDArray[Any]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    result: NDArray[Any] = session.run([output], {"glyphs": images})[0]
+    return result
+
+
+@pytest.mark.parametrize("sure", [0.0, SURE, 1.0])
+def test_it_gives_what_the_two_give(
+    pair: tuple[Path, Path], sure: float, optdigits: Any, tmp_path: Path
+) -> None:
+    images = optdigits[0][:300]
+    made = join(*pair, tmp_path / "both.onnx", sure=sure)
+    by_quick, by_thorough = (run(path, "logits", images) / TEMPERATURES[path.stem] for path in pair)
+    asked = softmax(by_quick, axis=1).max(axis=1) < sure
+    if sure == SURE:
+        assert 0.1 < asked.mean() < 0.9  # both have their say
+    np.testing.assert_array_equal(run(made.path, "asked", images), asked)
+    expected = np.where(asked[:, None], by_thorough, by_quick)
+    np.testing.assert_allclose(run(made.path, "logits", images), expected, rtol=1e-4, atol=1e-4)
+    maps = [run(path, "maps", images) / TEMPERATURES[path.stem] for path in pair]
+    expected = np.where(asked[:, None, None, None], maps[1], maps[0])
+    np.testing.assert_allclose(run(made.path, "maps", images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_it_is_a_model_like_any(pair: tuple[Path, Path], optdigits: Any, tmp_path: Path) -> None:
+    images = optdigits[0][:50]
+    made = join(*pair, tmp_path / "new folder" / "both.onnx", sure=SURE)
+    classifier = Classifier.open(made.path)
+    assert classifier.card.temperature == 1
+    assert classifier.card.trained["cascade"] == {"sure": SURE, "asked": made.asked}
+    assert classifier.card.trained["validation"]["n"] == made.validation.n == 140
+    together = classifier.probabilities(images)
+    np.testing.assert_allclose(
+        np.concatenate([classifier.probabilities(image[None]) for image in images]),
+        together,
+        atol=1e-5,
+    )
+    assert classifier.logits(images[:0]).shape == (0, 11)
+    assert len(Reader(made.path).classify(images)) == 50
+    assert [path.name for path in made.path.parent.iterdir()] == ["both.onnx"]  # and no draft
+
+
+def test_models_in_8_bits_go_together(
+    pair: tuple[Path, Path], optdigits: Any, tmp_path: Path
+) -> None:
+    small = [tmp_path / f"{path.stem}.onnx" for path in pair]
+    for exact, path in zip(pair, small, strict=True):
+        eight_bits.write(exact, path, np.array_split(optdigits[0][:300], 3))
+    made = join(small[0], small[1], tmp_path / "both.onnx", sure=SURE)
+    images = optdigits[0][300:400]
+    expected = [run(path, "logits", images) / TEMPERATURES[path.stem] for path in small]
+    asked = run(made.path, "asked", images)
+    np.testing.assert_allclose(
+        run(made.path, "logits", images), np.where(asked[:, None], expected[1], expected[0]),
+        rtol=1e-4, atol=1e-4,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labels": (*LABELS[:9], "A")}, "same labels"),
+        ({"fold": 1}, "held out other images"),
+        ({"validation": 0, "temperature": 1.0}, "held out other images"),
+        ({"classes": 10}, "what is no digit"),
+    ],
+)
+def test_models_that_do_not_go_together_are_refused(
+    pair: tuple[Path, Path], changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    other = model(tmp_path, "thorough", **changes)
+    with pytest.raises(UsageError, match=said):
+        join(pair[0], other, tmp_path / "both.onnx")
+    assert not (tmp_path / "both.onnx").exists()
+
+
+def test_the_command_says_how_often_the_thorough_one_is_asked(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "both.onnx"
+    command = ["cascade", *map(str, pair), "-o", str(out), "--sure", str(SURE)]
+    result = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert result.exit_code == 0
+    asked = Classifier.open(out).card.trained["cascade"]["asked"]
+    assert f"asked about {100 * asked:.1f}% of them" in result.stdout
