@@ -64,10 +64,10 @@ def shipped(told: Row) -> Iterator[str]:
     yield ""
     work = told["work"]
     yield (
-        f"Its thorough network is asked about {percent(work['asked'])} of them: "
-        f"{work['mean'] / 1e6:.2f} million multiply-adds an image on average "
-        f"({work['quick'] / 1e6:.2f} where it is not asked, "
-        f"{(work['quick'] + work['thorough']) / 1e6:.2f} where it is), in a file of "
+        f"Its quick network is in doubt about {percent(work['asked'])} of them, and asks the "
+        f"others: {work['mean'] / 1e6:.2f} million multiply-adds an image on average "
+        f"({work['quick'] / 1e6:.2f} where it is sure, {work['most'] / 1e6:.2f} where it is "
+        f"not), in a file of "
         f"{told['bytes'] / 1e6:.2f} MB."
     )
     yield from ("", "![Reliability](images/reliability.png)", "![Risk](images/risk.png)",

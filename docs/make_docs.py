@@ -23,6 +23,7 @@ from digitreader.doors.cli import cli
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 96
+PARTS = ("quick", "thorough", "plain")  # networks of the shipped model
 
 
 def commands(page: str) -> str:
@@ -61,7 +62,7 @@ def card(page: str) -> str:
     return between(
         page,
         [
-            *(line for part in ("quick", "thorough") for line in training(part, trained[part])),
+            *(line for part in PARTS for line in training(part, trained[part])),
             f"- Believed without asking from {trained['cascade']['sure']} on; asked about "
             f"{percent(trained['cascade']['asked'])} of the held-out images.",
             f"- Held-out MNIST training images: {percent(trained['validation']['accuracy'])} of "
