@@ -186,10 +186,10 @@ def shipped(data: Path) -> dict[str, Any]:
 
 
 def work(classifier: Classifier, images: Glyphs) -> dict[str, Any]:
-    """Multiply-adds of one image: of its two networks, and on average, as often as it asks."""
-    trained, classes = classifier.card.trained, len(classifier.card.labels) + 1
-    each = {name: networks.multiply_adds(networks.build(trained[name]["recipe"]["network"], classes))
-            for name in PARTS}  # fmt: skip
+    """Multiply-adds of one image: of each network, and on average, as often as others are asked."""
+    trained, classes = classifier.card.trained, len(classifier.card.labels)
+    built = {name: networks.build(trained[name]["recipe"]["network"], classes) for name in PARTS}
+    each = {name: networks.multiply_adds(network) for name, network in built.items()}
     session = onnxruntime.InferenceSession(
         shipped_model("digits"), providers=["CPUExecutionProvider"]
     )
