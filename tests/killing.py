@@ -97,6 +97,7 @@ def killed(forks: Forks, case: Case, folders: Iterator[Path], kills: int) -> Tal
         code = _killed(forks, case, folder, rng)
         if code == -signal.SIGKILL:
             tally.kills += 1
+            print(f"kill {tally.kills} of {kills}, in {folder.name}", flush=True)
             case.check(folder)
         else:
             _compare(forks, case, folder, code, tally)
@@ -151,10 +152,11 @@ def _lives(process: int) -> bool:
 def _state(folder: Path) -> State:
     """What lies below a folder: names, sizes, times of the last change."""
     found: State = {}
-    for path in (folder, *folder.rglob("*")):
-        with suppress(OSError):  # it has gone meanwhile
-            told = path.lstat()
-            found[str(path)] = (told.st_size, told.st_mtime_ns)
+    for place, _, names in os.walk(folder):
+        for path in (Path(place), *(Path(place) / name for name in names)):
+            with suppress(OSError):  # it has gone meanwhile
+                told = path.lstat()
+                found[str(path)] = (told.st_size, told.st_mtime_ns)
     return found
 
 

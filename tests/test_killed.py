@@ -29,10 +29,15 @@ from test_download import CONTENT, packed
 
 FEW, MANY = 2, 50
 WARM = """
+from functools import cache
 from digitreader.training.backend import greetings_silenced
 with greetings_silenced():
-    import matplotlib.pyplot, onnx, sklearn.datasets, tf2onnx
-    from digitreader.training import finetune, model_files, train
+    import matplotlib.pyplot, onnx, tf2onnx
+    from digitreader.training import finetune, model_files, runtimes, train
+train.load = cache(train.load)
+train.load("optdigits", None)
+# Not in a process of its own, which would import TensorFlow once more.
+model_files.read_afresh = lambda name, path, images: (runtimes.RUNTIMES[name](path)(images), 1.0)
 """
 TRAIN = (
     "train", "--dataset", "optdigits", "--network", "dense-64-dropout", "--batch-size", "64",
@@ -220,8 +225,8 @@ def test_tuning(tmp_path: Path, kills: int) -> None:
         assert kept["validation"]["accuracy"] == float(best["accuracy"])
 
     code = WARM + (
-        "    import optuna\n"
-        "    from digitreader.training import tune\n"
+        "import optuna\n"
+        "from digitreader.training import tune\n"
         "tune.HEARTBEAT, tune.GRACE = 1, 2  # seconds until a killed one is taken for dead\n"
     )
     with forks(tmp_path, code) as warm:

@@ -33,7 +33,7 @@ HINTS = {
     errno.EROFS: LEAVE,
     errno.EIO: "is the disk sound?",
     errno.ENOENT: GONE,
-    errno.ENOTDIR: GONE,
+    errno.ENOTDIR: "a part of this path is a file",
     errno.ESTALE: GONE,
     errno.EISDIR: "it is a folder",
     errno.EEXIST: "a file stands where a folder should be",

@@ -258,6 +258,7 @@ def _fetch_from(url: str, file: IdxFile, folder: Path) -> Path:
                 _check_md5(came, file.gz_md5, part)
             read_idx(part, file)
         except DataError as error:
+            part.stat()  # it cannot be read where its folder was taken away
             raise DataError(str(error).replace(str(part), final.name)) from error
     return final
 

@@ -28,7 +28,7 @@ from digitreader.training.finish import PARITY_IMAGES, UNSURE_BELOW
 from digitreader.training.formats import FORMATS, PRESETS, Finished, Format, finished
 from digitreader.training.recipes import Recipe
 from digitreader.training.runtimes import are_probabilities, load_network, read_afresh
-from digitreader.writing import drafts, make_folder
+from digitreader.writing import drafts, make_folder, writing
 
 EXAMPLES = 1000  # training images that tell what values layers take
 
@@ -170,7 +170,7 @@ def _written(original: Original, name: str, paths: list[Path]) -> Export:
 
 def _write(form: Format, model: Finished, path: Path) -> None:
     try:
-        with greetings_silenced():
+        with greetings_silenced(), writing(path):
             form.write(model, path)
     except DigitReaderError:
         raise
