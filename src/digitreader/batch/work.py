@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,8 @@ class Worker:
                     else draft.open("w", encoding="utf-8", errors=AS_ESCAPES, newline="")
                 ) as stream:
                     form.write(counted, stream, self._reader.labels)
+                    stream.flush()
+                    os.fsync(stream.fileno())  # or the name may outlive a power cut, and be empty
                 draft.replace(path)
             finally:
                 draft.unlink(missing_ok=True)
