@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -32,8 +33,14 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 NOBODY = 65534
 PATIENCE = 60  # s; a busy machine is no failure
 
-Command = Callable[[Path], list[str]]  # that writes to a folder
 Said = pytest.CaptureFixture[str]
+
+
+class Command(NamedTuple):
+    """A command that writes to a folder, and what lies there while it is at work."""
+
+    on: Callable[[Path], list[str]]
+    begun: str
 
 
 # ---------------------------------------------------------------- the commands
@@ -72,23 +79,31 @@ TRAIN = [
 
 @pytest.fixture(params=["read", "batch", "train", "export", "data download"])
 def command(request: pytest.FixtureRequest) -> Command:
-    """Each command that writes, as it writes to a folder."""
+    """Each command that writes."""
     match request.param:
         case "read":
-            return lambda out: ["read", *map(str, EXAMPLES.glob("*.png")), "-o", f"{out}/x.csv"]
+            pages = [str(path) for path in EXAMPLES.glob("*.png")]
+            return Command(lambda out: ["read", *pages, "-o", f"{out}/x.csv"], ".*.part/*")
         case "batch":
             pytest.importorskip("pyarrow")
-            pictures = request.getfixturevalue("pictures")
-            return lambda out: ["batch", str(pictures), "-o", f"{out}/rows", "--items", "10",
-                                "--workers", "1"]  # fmt: skip
+            asked = ["batch", str(request.getfixturevalue("pictures")), "--items", "2"]
+            return Command(
+                lambda out: [*asked, "--workers", "1", "-o", f"{out}/rows"], "rows/part-*"
+            )
         case "train":
             pytest.importorskip("tensorflow")
-            return lambda out: [*TRAIN, "--epochs", "2", "--out", f"{out}/run"]
+            import_module("digitreader.training.finetune")  # by one who may read its settings
+            return Command(
+                lambda out: [*TRAIN, "--epochs", "2", "--out", f"{out}/run"], "run/last.npz"
+            )
         case "export":
-            made = request.getfixturevalue("a_run")
-            return lambda out: ["export", str(made), "--format", "json", "-o", str(out)]
+            asked = ["export", str(request.getfixturevalue("a_run")), "--format", "json"]
+            import_module("digitreader.training.model_files")
+            return Command(lambda out: [*asked, "-o", str(out)], ".*.part/*")
     request.getfixturevalue("mirror")
-    return lambda out: ["data", "download", "tiny", "--data-dir", str(out)]
+    return Command(
+        lambda out: ["data", "download", "tiny", "--data-dir", str(out)], "tiny/.*.part/*"
+    )
 
 
 # ---------------------------------------------------------------- places
@@ -214,10 +229,10 @@ def test_what_cannot_be_written_is_one_line(
     before.write_text("precious")
     with spoilt(folder):
         told = files(folder)
-        assert run(command(folder)) == ExitCode.UNWRITTEN
+        assert run(command.on(folder)) == ExitCode.UNWRITTEN
         one_line(capsys, "cannot be written", str(folder))
         assert files(folder) == told
-    assert run(command(folder)) == 0
+    assert run(command.on(folder)) == 0
 
 
 @PLACES
@@ -294,24 +309,24 @@ def test_a_training_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path: Pat
 def test_a_folder_that_goes_away_is_one_line(
     tmp_path: Path, command: Command, capsys: Said
 ) -> None:
-    """Moved away as soon as something lies in it."""
+    """Moved away as soon as the work is under way."""
     folder, away = tmp_path / "out", tmp_path / "away"
     folder.mkdir()
     over = threading.Event()
 
     def move() -> None:
         while not over.is_set():
-            if any(path.is_file() for path in folder.rglob("*")):
+            if any(folder.glob(command.begun)):
                 folder.rename(away)
                 return
             time.sleep(0.001)
 
     mover = threading.Thread(target=move)
     mover.start()
-    code = run(command(folder))
+    code = run(command.on(folder))
     over.set()
     mover.join()
-    assert away.exists(), "it was over before anything lay there"
+    assert away.exists(), "it was over before it was begun"
     assert code == ExitCode.UNWRITTEN
     one_line(capsys, str(folder))
     assert not folder.exists()
@@ -388,7 +403,7 @@ def test_two_that_write_one_file_leave_a_whole_one(tmp_path: Path) -> None:
 
 
 def test_two_downloads_and_two_readers_at_once_end_as_one(tmp_path: Path, mirror: Mirror) -> None:
-    commands: Sequence[Command] = (
+    commands: Sequence[Callable[[Path], list[str]]] = (
         lambda out: ["data", "download", "tiny", "--data-dir", str(out)],
         lambda out: ["read", *map(str, EXAMPLES.glob("*.png")), "-o", f"{out}/x.csv"],
     )

@@ -166,8 +166,10 @@ def _check_all_there(out: Path, settings: Settings, done: Iterable[int]) -> None
     Raises:
         WriteError: some are gone.
     """
-    gone = [number for number in done if not (out / file_of(number, settings)).exists()]
-    if gone or not (out / MANIFEST).exists():
+    with writing(out):
+        there = {path.name for path in out.iterdir()}
+    gone = {file_of(number, settings) for number in done} - there
+    if gone or MANIFEST not in there:
         raise WriteError(
             f"{out}: {len(gone):,} files of rows were taken away while others were made; the same "
             "command makes them again"
