@@ -115,19 +115,22 @@ def root_only() -> None:
 
 
 @contextmanager
-def mounted(place: Path) -> Iterator[Path]:
-    """A small file system of its own; two megabytes."""
+def mounted() -> Iterator[Path]:
+    """A small file system of its own, two megabytes; not among pytest's folders, which it removes.
+
+    (Where pytest is killed the mount stays.)
+    """
     root_only()
-    place.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], check=False
-    )
-    if made.returncode:
+    place = Path(tempfile.mkdtemp())
+    asked = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if subprocess.run(asked, check=False).returncode:
+        place.rmdir()
         pytest.skip("root may not mount here, as in a container")
     try:
         yield place
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
+        place.rmdir()
 
 
 @contextmanager
@@ -172,17 +175,16 @@ def forbidden(place: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, Any]]:
+def place(request: pytest.FixtureRequest) -> Iterator[tuple[Path, Any]]:
     """A folder, and what makes it unwritable for a while."""
     made, spoilt = request.param
-    with made(tmp_path / "place") as folder:
+    with made() as folder:
         yield folder, spoilt
 
 
 @contextmanager
-def open_to_all(place: Path) -> Iterator[Path]:
-    """A folder whom all may enter, unlike pytest's."""
-    del place
+def open_to_all() -> Iterator[Path]:
+    """A folder that all may enter, unlike pytest's."""
     if sys.platform == "win32":
         pytest.skip("modes are not Windows's")
     folder = Path(tempfile.mkdtemp())
@@ -262,7 +264,7 @@ def test_a_batch_on_a_full_disk_goes_on_when_there_is_room(
     def batch(out: Path) -> int:
         return run(["batch", str(pictures), "-o", str(out), "--items", "10", "--workers", "1"])
 
-    with mounted(tmp_path / "place") as place:
+    with mounted() as place:
         assert batch(place / "rows") == batch(tmp_path / "whole") == 0
         (place / "rows" / "part-000002.parquet").unlink()
         with full(place):
@@ -285,7 +287,7 @@ def test_a_training_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path: Pat
 
     recipe = Recipe(dataset="optdigits", network="dense-64-dropout", epochs=3, batch_size=64)
     train(recipe, tmp_path / "unbroken")
-    with mounted(tmp_path / "place") as place:
+    with mounted() as place:
         out, filled = place / "run", full(place)
 
         def fill(epochs: float, row: dict[str, float]) -> None:
