@@ -101,7 +101,7 @@ def open_picture(path: Path) -> None:
 
 OPEN: dict[str, Callable[[Path], object]] = {
     ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
-    ".csv": lambda path: list(csv.reader(path.open(encoding="utf-8"), strict=True)),
+    ".csv": lambda path: list(csv.reader(path.read_text("utf-8").splitlines(), strict=True)),
     ".npz": arrays_in_npz,
     ".keras": weights_in_keras,
     ".h5": weights_in,

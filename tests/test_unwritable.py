@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,12 +63,12 @@ def pictures(tmp_path: Path, optdigits: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained network, to export."""
+def a_run() -> Iterator[Path]:
+    """A trained network, to export; nobody, too, may read it."""
     pytest.importorskip("tensorflow")
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    assert run([*TRAIN, "--epochs", "1", "--out", str(folder)]) == 0
-    return folder
+    with open_to_all() as folder:
+        assert run([*TRAIN, "--epochs", "1", "--out", str(folder / "run")]) == 0
+        yield folder / "run"
 
 
 TRAIN = [
@@ -116,13 +116,13 @@ def root_only() -> None:
 
 @contextmanager
 def mounted() -> Iterator[Path]:
-    """A small file system of its own, two megabytes; not among pytest's folders, which it removes.
+    """A small file system of its own, 16 MB; not among pytest's folders, which it removes.
 
     (Where pytest is killed the mount stays.)
     """
     root_only()
     place = Path(tempfile.mkdtemp())
-    asked = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    asked = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)]
     if subprocess.run(asked, check=False).returncode:
         place.rmdir()
         pytest.skip("root may not mount here, as in a container")
@@ -288,17 +288,16 @@ def test_a_training_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path: Pat
     recipe = Recipe(dataset="optdigits", network="dense-64-dropout", epochs=3, batch_size=64)
     train(recipe, tmp_path / "unbroken")
     with mounted() as place:
-        out, filled = place / "run", full(place)
+        out = place / "run"
+        with ExitStack() as later:
 
-        def fill(epochs: float, row: dict[str, float]) -> None:
-            if epochs == 1:
-                filled.__enter__()
+            def fill(epochs: float, row: dict[str, float]) -> None:
+                if epochs == 1:
+                    later.enter_context(full(place))
 
-        with pytest.raises(WriteError, match="No space left on device"):
-            train(recipe, out, report=fill)
-        told = files(out)
-        assert set(told) == {"recipe.json", "best.keras", "history.csv", "last.npz"}
-        filled.__exit__(None, None, None)
+            with pytest.raises(WriteError, match="No space left on device"):
+                train(recipe, out, report=fill)
+            assert set(files(out)) == {"recipe.json", "best.keras", "history.csv", "last.npz"}
         train(recipe, out, resume=True)
         ours, theirs = (
             keras.saving.load_model(folder / "best.keras").get_weights()

@@ -155,8 +155,12 @@ def _written(original: Original, name: str, paths: list[Path]) -> Export:
     form = FORMATS[name]
     with drafts(paths[0]) as folder:
         written = [folder / path.name for path in paths]
-        _write(form, original.model, written[0])
-        outputs, milliseconds = read_afresh(name, written[0], original.images)
+        try:
+            _write(form, original.model, written[0])
+            outputs, milliseconds = read_afresh(name, written[0], original.images)
+        except ModelError:
+            folder.stat()  # no library can do with a folder that was taken away
+            raise
         difference, agreement = compare(original.probabilities, outputs, form)
         size = sum(map(_size, written))
         for draft, path in zip(written, paths, strict=True):
