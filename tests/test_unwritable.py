@@ -292,7 +292,7 @@ def test_a_training_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path: Pat
         with ExitStack() as later:
 
             def fill(epochs: float, row: dict[str, float]) -> None:
-                if epochs == 1:
+                if epochs == 1 and "val_accuracy" in row:  # all of the epoch is written
                     later.enter_context(full(place))
 
             with pytest.raises(WriteError, match="No space left on device"):
