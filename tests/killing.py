@@ -97,7 +97,8 @@ def killed(forks: Forks, case: Case, folders: Iterator[Path], kills: int) -> Tal
         code = _killed(forks, case, folder, rng)
         if code == -signal.SIGKILL:
             tally.kills += 1
-            print(f"kill {tally.kills} of {kills}, in {folder.name}", flush=True)
+            files = sum(path.is_file() for path in folder.rglob("*"))
+            print(f"kill {tally.kills} of {kills}, in {folder.name}, {files} files", flush=True)
             case.check(folder)
         else:
             _compare(forks, case, folder, code, tally)

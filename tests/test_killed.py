@@ -149,7 +149,7 @@ def test_training(warm: Forks, tmp_path: Path, kills: int) -> None:
         ours, theirs = (Classifier.open(f / "model.onnx") for f in (folder, unbroken))
         np.testing.assert_array_equal(ours.logits(images), theirs.logits(images))
 
-    case = Case(command, whole_or_not_there, compare, most=12)
+    case = Case(command, whole_or_not_there, compare, most=60)
     tell("train", warm, case, tmp_path, kills)
 
 
@@ -183,7 +183,7 @@ def test_exporting(warm: Forks, tmp_path: Path, kills: int) -> None:
         ours, theirs = (Classifier.open(f / "run.onnx") for f in (folder, unbroken))
         np.testing.assert_array_equal(ours.logits(images), theirs.logits(images))
 
-    case = Case(command, whole_or_not_there, compare, most=14)
+    case = Case(command, whole_or_not_there, compare, most=20)
     tell("export", warm, case, tmp_path, kills)
 
 
@@ -230,7 +230,7 @@ def test_tuning(tmp_path: Path, kills: int) -> None:
         "tune.HEARTBEAT, tune.GRACE = 1, 2  # seconds until a killed one is taken for dead\n"
     )
     with forks(tmp_path, code) as warm:
-        case = Case(command, whole_or_not_there, compare, most=25)
+        case = Case(command, whole_or_not_there, compare, most=150)
         tell("tune", warm, case, tmp_path, kills)
 
 
