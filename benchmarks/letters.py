@@ -23,11 +23,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.outputs import whole, write_json_file
+from digitreader.outputs import write_json_file
 from digitreader.reader import Reader
 from digitreader.training.recipes import Recipe
 from digitreader.training.synthetic.hands import stroke_hands
 from digitreader.training.train import train
+from digitreader.writing import whole
 from machine import describe
 from seeds import over_seeds
 from sets import add_data

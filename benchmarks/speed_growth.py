@@ -16,8 +16,8 @@ mpl.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
-from digitreader.outputs import whole
 from digitreader.reader import Reader
+from digitreader.writing import whole
 from speed_clock import Plan, seconds_of
 from speed_pages import page, save
 

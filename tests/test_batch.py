@@ -276,46 +276,6 @@ def test_the_same_command_goes_on_and_another_is_refused(
     assert "holds other files" in capsys.readouterr().err
 
 
-def test_killed_and_started_again_it_repeats_and_loses_nothing(
-    inputs: dict[str, Path], tmp_path: Path
-) -> None:
-    """Killed with SIGKILL as soon as the first part is there, then run to its end."""
-    big = tmp_path / "big.npy"
-    np.save(big, np.concatenate([np.load(inputs["stack.npy"])] * 150))
-    rows = 150 * N
-    command = [sys.executable, "-m", "digitreader", "batch", str(big), "-o", "", "--items", "100",
-               "--workers", "2"]  # fmt: skip
-    whole, torn = tmp_path / "whole", tmp_path / "torn"
-    command[command.index("")] = str(whole)
-    subprocess.run(command, check=True, capture_output=True)
-    command[command.index(str(whole))] = str(torn)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    while not list(torn.glob("part-*")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)  # the workers find their parent gone
-    process.wait()
-    _gone(process.pid)
-    assert len(list(torn.glob("part-*"))) < -(-rows // 100), "it was over before it was killed"
-    subprocess.run(command, check=True, capture_output=True)
-    assert dataset.dataset(torn).to_table() == dataset.dataset(whole).to_table()
-    assert dataset.dataset(torn).count_rows() == rows
-    assert sorted(path.name for path in torn.iterdir()) == sorted(
-        path.name for path in whole.iterdir()
-    )
-
-
-def _gone(session: int) -> None:
-    """Wait until no process of the session is left; fail where one stays."""
-    for _ in range(1000):
-        try:
-            os.killpg(session, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.01)
-    pytest.fail("workers outlive the batch that was killed")
-
-
 def test_ctrl_c_finishes_what_is_in_work(inputs: dict[str, Path], tmp_path: Path) -> None:
     big = tmp_path / "big.npy"
     np.save(big, np.concatenate([np.load(inputs["stack.npy"])] * 150))

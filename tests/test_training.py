@@ -7,9 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -165,31 +162,6 @@ def test_the_temperature_makes_held_out_digits_likelier(unbroken: Path) -> None:
 def test_the_same_seed_gives_the_same_run(unbroken: Path, tmp_path: Path) -> None:
     train(QUICK, tmp_path / "again")
     assert history(tmp_path / "again") == history(unbroken)
-
-
-def test_a_run_killed_midway_goes_on_to_the_same_end(unbroken: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "killed"
-    command = [
-        sys.executable, "-m", "digitreader", "train", "--dataset", "optdigits",
-        "--network", "dense-64-dropout", "--epochs", "4", "--batch-size", "64",
-        "--learning-rate", "3e-3", "--out", str(folder),
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    while not (folder / "last.npz").exists():
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (folder / "model.onnx").exists()
-    run = train(QUICK, folder, resume=True)
-    assert not run.interrupted
-    assert history(folder) == history(unbroken)
-    for before, after in zip(
-        keras.saving.load_model(unbroken / "best.keras").get_weights(),
-        keras.saving.load_model(folder / "best.keras").get_weights(),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(before, after)
 
 
 def test_ctrl_c_keeps_the_best_so_far(tmp_path: Path) -> None:

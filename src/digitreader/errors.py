@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     SOME_FAILED = 1
     USAGE = 2
     MISSING = 3
+    UNWRITTEN = 4
     INTERRUPTED = 130
 
 
@@ -55,6 +56,12 @@ class ModelError(DigitReaderError):
     """A model file is missing, corrupt or not one of ours."""
 
     exit_code = ExitCode.MISSING
+
+
+class WriteError(DigitReaderError):
+    """A file or a folder could not be written; what was there before is as it was."""
+
+    exit_code = ExitCode.UNWRITTEN
 
 
 class StoppedError(DigitReaderError):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from digitreader.arrow import schema, table_of
 from digitreader.errors import UsageError
 from digitreader.reading import Digit, Reading, percent
+from digitreader.writing import whole
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -136,30 +135,16 @@ def write_parquet(readings: Iterable[Reading], stream: IO[bytes], labels: Labels
             writer.write_table(table_of(group))
 
 
-@contextmanager
-def whole(path: Path, *, shared: bool = False) -> Iterator[Path]:
-    """Give a draft to write to, which gets the file's name when it is whole.
-
-    Where a file is shared, several processes may be writing it, each to a draft of its own.
-    """
-    own = f".{os.getpid()}" if shared else ""
-    draft = path.with_name(f"{path.name}{own}.part")
-    yield draft
-    draft.replace(path)
-
-
-def write_json_file(value: object, path: Path, *, shared: bool = False) -> None:
+def write_json_file(value: object, path: Path) -> None:
     """Write a value as JSON; the file appears under its name only when it is `whole`."""
-    with whole(path, shared=shared) as draft:
+    with whole(path) as draft:
         draft.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def write_csv_file(
-    rows: Sequence[Mapping[str, object]], path: Path, *, shared: bool = False
-) -> None:
+def write_csv_file(rows: Sequence[Mapping[str, object]], path: Path) -> None:
     """Write rows, one or more, as CSV under the names of the first; `whole` as JSON is."""
     with (
-        whole(path, shared=shared) as draft,
+        whole(path) as draft,
         draft.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")

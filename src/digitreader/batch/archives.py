@@ -16,8 +16,8 @@ from typing import IO, Any
 
 from digitreader.batch.items import Item, Part
 from digitreader.errors import SourceError
-from digitreader.outputs import whole
 from digitreader.sources import MAX_BYTES, SUFFIXES, Failed, Upload, pages_of
+from digitreader.writing import make_folder, whole
 
 UNPACKED: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open
@@ -91,7 +91,7 @@ def _plain(path: Path, scratch: Path) -> Path:
         return path
     plain = scratch / f"{path.name}.tar"
     if not plain.exists():
-        scratch.mkdir(parents=True, exist_ok=True)
+        make_folder(scratch)
         with (
             _reading(path),
             unpacked(path) as packed,

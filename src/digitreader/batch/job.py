@@ -9,12 +9,12 @@ _done.jsonl              what came of each that is done, one a line
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, TextIO
+from typing import Any
 
 from digitreader import __version__
 from digitreader.batch.engines import ENGINES, Crew
@@ -22,8 +22,9 @@ from digitreader.batch.items import Part
 from digitreader.batch.plan import plan
 from digitreader.batch.work import DRAFTS, Done, Settings, file_of
 from digitreader.classifier import SHIPPED, Classifier, shipped_model
-from digitreader.errors import UsageError
-from digitreader.outputs import whole, write_json_file
+from digitreader.errors import UsageError, WriteError
+from digitreader.outputs import write_json_file
+from digitreader.writing import make_folder, only_one, whole, writing
 
 MANIFEST, PARTS, DONE, UNPACKED = "_manifest.json", "_parts.jsonl", "_done.jsonl", "_unpacked"
 
@@ -56,22 +57,42 @@ def run(  # noqa: PLR0913 (what a batch is)
     the start and after each part.
 
     Raises:
-        UsageError: the folder holds something else, or a batch of other inputs or settings.
+        UsageError: the folder holds something else, or a batch of other inputs or settings, or
+            another process reads into it.
         ModelError: the model is missing or is not one of ours.
+        WriteError: the folder cannot be written to; what is done is kept.
     """
     Classifier.open(settings.model)  # what is wrong with it is told before anything is written
-    _begin(_manifest(inputs, settings, items), inputs, out, items)
+    manifest = _manifest(inputs, settings, items)
+    _check(manifest, out)
+    make_folder(out)
+    with only_one(out, "batch"):
+        if not _check(manifest, out):
+            _list(manifest, inputs, out, items)
+        return _read(out, settings, crew, engine, report)
+
+
+def _read(
+    out: Path,
+    settings: Settings,
+    crew: Crew,
+    engine: str,
+    report: Callable[[Progress], None],
+) -> Progress:
+    """Read the parts that are not done."""
     sizes = {part.number: part.size for part in _parts(out)}
     rows = {row.number: row for row in _done(out, settings)}
     report(_progress(sizes, rows))
     waiting = (part for part in _parts(out) if part.number not in rows)
-    with (out / DONE).open("w", encoding="utf-8") as file:
-        for row in list(rows.values()):
-            _note(row, file)
+    with whole(out / DONE) as draft:  # without what a kill cut off
+        draft.write_text("".join(map(_noted, rows.values())), encoding="utf-8")
+    with writing(out / DONE), (out / DONE).open("a", encoding="utf-8") as file:
         for row in ENGINES[engine](waiting, out, settings, crew):
-            _note(row, file)
+            file.write(_noted(row))
+            file.flush()
             rows[row.number] = row
             report(_progress(sizes, rows))
+    _check_all_there(out, settings, rows)
     for folder in (DRAFTS, UNPACKED):
         rmtree(out / folder, ignore_errors=True)
     return _progress(sizes, rows)
@@ -90,8 +111,8 @@ def _manifest(inputs: Sequence[str], settings: Settings, items: int) -> dict[str
     }
 
 
-def _begin(manifest: dict[str, Any], inputs: Sequence[str], out: Path, items: int) -> None:
-    """List the parts, unless that was done, by the same command."""
+def _check(manifest: dict[str, Any], out: Path) -> bool:
+    """Tell whether a batch was begun there; refuse one of another command, and other files."""
     path = out / MANIFEST
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
@@ -102,14 +123,18 @@ def _begin(manifest: dict[str, Any], inputs: Sequence[str], out: Path, items: in
                 f"{out} holds another batch: its {key} is {known.get(key)!r}, not "
                 f"{manifest[key]!r}; go on with that, or choose another folder"
             )
-        return
-    if out.exists() and any(not one.name.startswith("_") for one in out.iterdir()):
+        return True
+    if out.is_dir() and any(not one.name.startswith(("_", ".")) for one in out.iterdir()):
         raise UsageError(f"{out} holds other files: choose a new folder, or an empty one")
-    out.mkdir(parents=True, exist_ok=True)
+    return False
+
+
+def _list(manifest: dict[str, Any], inputs: Sequence[str], out: Path, items: int) -> None:
+    """Write down the parts, and that they are."""
     with whole(out / PARTS) as draft, draft.open("w", encoding="utf-8") as file:
         for part in plan(inputs, items, out / UNPACKED):
             file.write(json.dumps(part.as_dict()) + "\n")
-    write_json_file(manifest, path)
+    write_json_file(manifest, out / MANIFEST)
 
 
 def _parts(out: Path) -> Iterator[Part]:
@@ -131,9 +156,24 @@ def _done(out: Path, settings: Settings) -> Iterator[Done]:
             yield row
 
 
-def _note(row: Done, file: TextIO) -> None:
-    file.write(json.dumps(asdict(row)) + "\n")
-    file.flush()
+def _noted(row: Done) -> str:
+    return json.dumps(asdict(row)) + "\n"
+
+
+def _check_all_there(out: Path, settings: Settings, done: Iterable[int]) -> None:
+    """See that nobody took files of rows away while others were made.
+
+    Raises:
+        WriteError: some are gone.
+    """
+    with writing(out):
+        there = {path.name for path in out.iterdir()}
+    gone = {file_of(number, settings) for number in done} - there
+    if gone or MANIFEST not in there:
+        raise WriteError(
+            f"{out}: {len(gone):,} files of rows were taken away while others were made; the same "
+            "command makes them again"
+        )
 
 
 def _progress(sizes: dict[int, int], rows: dict[int, Done]) -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from digitreader.outputs import FORMATS
 from digitreader.reader import Layout, Reader
 from digitreader.reading import Reading
 from digitreader.sources import Failed, Page
+from digitreader.writing import writing
 
 AT_ONCE = 250  # pages whose digits are classified together,
 PIXELS_AT_ONCE = 4_000_000  # or fewer, where they are large
@@ -64,22 +66,28 @@ class Worker:
         """Read a part and write its file, which appears under its name when it is whole.
 
         The same part read again, here or on another machine, makes the same file.
+
+        Raises:
+            WriteError: it cannot be written.
         """
         form = FORMATS[self._settings.form]
         path = self._out / file_of(part.number, self._settings)
         draft = self._out / DRAFTS / f"{path.name}.{uuid4().hex}"
-        draft.parent.mkdir(parents=True, exist_ok=True)
         counted = _Counted(self._readings(items_of(part)))
-        try:
-            with (
-                draft.open("wb")
-                if form.binary
-                else draft.open("w", encoding="utf-8", errors=AS_ESCAPES, newline="")
-            ) as stream:
-                form.write(counted, stream, self._reader.labels)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with writing(path):
+            draft.parent.mkdir(exist_ok=True)  # but not what it is in: that may have gone
+            try:
+                with (
+                    draft.open("wb")
+                    if form.binary
+                    else draft.open("w", encoding="utf-8", errors=AS_ESCAPES, newline="")
+                ) as stream:
+                    form.write(counted, stream, self._reader.labels)
+                    stream.flush()
+                    os.fsync(stream.fileno())  # or the name may outlive a power cut, and be empty
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
         return Done(part.number, counted.rows, counted.failed, counted.digits)
 
     def _readings(self, items: Iterable[Item]) -> Iterator[Reading]:

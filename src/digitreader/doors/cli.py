@@ -53,7 +53,8 @@ class Commands(click.Group):
     commands={name: click.Command(name) for name in HOMES},  # so that click suggests the nearest
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all well; 1 some pictures failed; 2 wrong usage; "
-    "3 a model, a dataset or an extra is missing or broken; 130 interrupted.",
+    "3 a model, a dataset or an extra is missing or broken; 4 a file cannot be written; "
+    "130 interrupted.",
 )
 @click.version_option(__version__, prog_name="digitreader")
 def cli() -> None:

@@ -9,6 +9,7 @@ import click
 from digitreader.doors.tables import print_table
 from digitreader.errors import UsageError, needs_extra
 from digitreader.training.warps import WARPS
+from digitreader.writing import whole
 
 DATA_DIR = click.option(
     "--data-dir",
@@ -109,8 +110,9 @@ def preview(  # noqa: PLR0913 (one parameter per option)
     samples = (dataset.train, dataset.labels, rows, columns, seed)
     grid = varied_grid(*samples, WARPS[augment]) if augment else sample_grid(*samples)
     try:
-        grid.save(output)
-    except (OSError, ValueError) as error:  # ValueError: no such kind of picture
+        with whole(output) as draft:
+            grid.save(draft)
+    except ValueError as error:  # no such kind of picture
         raise UsageError(f"{output}: the picture cannot be written ({error})") from error
     click.echo(output)
 

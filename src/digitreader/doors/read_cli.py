@@ -13,11 +13,14 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from digitreader.errors import AS_ESCAPES, ExitCode, SourceError, UsageError
-from digitreader.outputs import FORMATS, annotated, format_of, whole
+from digitreader.outputs import FORMATS, annotated, format_of
 from digitreader.reading import Reading
 from digitreader.sources import expand, missing
+from digitreader.writing import make_folder, whole, writing
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from digitreader.reader import Layout, Reader
     from digitreader.sources import Page
 
@@ -159,7 +162,7 @@ class _Work:
         self._names: set[str] = set()
         for folder in astuple(folders):
             if folder:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
 
     def readings(self, planned: list[Planned]) -> Iterator[Reading]:
         """Yield a reading for each page; Ctrl-C ends the row early and keeps what was read."""
@@ -188,15 +191,15 @@ class _Work:
         assert self.reader is not None  # it read the page
         name, folders = self._free_name(page), self.folders
         if folders.annotate:
-            annotated(page.pixels, reading, page.shape).save(folders.annotate / f"{name}.png")
+            _save(annotated(page.pixels, reading, page.shape), folders.annotate / f"{name}.png")
         for i, digit in enumerate(reading.digits, start=1):
             file = _plain(f"{name}-{i}-{digit.label}.png")  # a label may be any text
             if folders.show_input:
                 from PIL import Image
 
-                Image.fromarray(digit.glyph).save(folders.show_input / file)
+                _save(Image.fromarray(digit.glyph), folders.show_input / file)
             if folders.explain:
-                self.reader.explain(digit).save(folders.explain / file)
+                _save(self.reader.explain(digit), folders.explain / file)
 
     def _free_name(self, page: Page) -> str:
         """Return a file name for a page's pictures that no other page of this run has."""
@@ -207,6 +210,11 @@ class _Work:
             name, again = f"{stem}-{again}", again + 1
         self._names.add(name)
         return name
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    with whole(path) as draft:
+        picture.save(draft)
 
 
 def _plain(name: str) -> str:
@@ -228,11 +236,9 @@ def _progress(planned: list[Planned], quiet: bool) -> Iterable[Planned]:
 def _stream(output: Path | None, binary: bool) -> Iterator[IO[Any]]:
     """Give where to write: standard output, or a file that gets its name when it is whole."""
     if output is None:
-        try:
+        with _standard_output():
             yield sys.stdout.buffer if binary else sys.stdout
             sys.stdout.flush()
-        except BrokenPipeError:  # whoever read our output has enough, as `head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     with (
         whole(output) as draft,
@@ -241,3 +247,16 @@ def _stream(output: Path | None, binary: bool) -> Iterator[IO[Any]]:
         else draft.open("w", encoding="utf-8", errors=AS_ESCAPES, newline="") as stream,
     ):
         yield stream
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """End well where whoever reads our output has enough, and clearly where its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        # What is left to write would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            with writing(Path("standard output")):
+                raise

@@ -13,11 +13,12 @@ import numpy as np
 from scipy.special import log_softmax
 
 from digitreader.errors import ModelError, first_line
-from digitreader.outputs import whole, write_csv_file
+from digitreader.outputs import write_csv_file
 from digitreader.training import export
 from digitreader.training.datasets import Split
 from digitreader.training.recipes import Recipe
 from digitreader.training.team import alone
+from digitreader.writing import whole
 
 Row = dict[str, float]
 Reporter = Callable[[float, Row], None]  # epochs done so far, and what Keras measured in this one
@@ -188,6 +189,5 @@ def _write_state(path: Path, network: keras.Model, optimizer: keras.optimizers.O
 
 def save(network: keras.Model, path: Path) -> None:
     """Write a network; the file appears under its name only when whole."""
-    draft = path.with_name("draft." + path.name)  # Keras insists on the suffix
-    network.save(draft)
-    draft.replace(path)
+    with whole(path) as draft:
+        network.save(draft)

@@ -23,6 +23,7 @@ from digitreader.card import ModelCard
 from digitreader.classifier import Classifier
 from digitreader.errors import ModelError
 from digitreader.training.datasets import scaled
+from digitreader.writing import whole
 
 Tensor = Any  # Keras ships no types
 
@@ -71,13 +72,13 @@ def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
     images = layers.Reshape((28, 28, 1))(layers.Rescaling(1 / 255)(glyphs))
     outputs = {"logits": network(images), "maps": activation_maps(network, images)}
     outputs = {name: output for name, output in outputs.items() if output is not None}
-    whole = keras.Model(glyphs, list(outputs.values()))
-    whole(np.zeros((1, 28, 28), np.uint8))  # Keras exports only what has been called
-    _export(whole, path, list(outputs), card.as_dict())
+    complete = keras.Model(glyphs, list(outputs.values()))
+    complete(np.zeros((1, 28, 28), np.uint8))  # Keras exports only what has been called
+    _export(complete, path, list(outputs), card.as_dict())
 
 
 def _write_in_tensorflow(network: keras.Model, path: Path, card: ModelCard) -> None:
-    with TemporaryDirectory(dir=path.parent) as folder:
+    with TemporaryDirectory() as folder:
         saved = Path(folder) / "network.keras"
         network.save(saved)
         command = [sys.executable, "-m", __name__, str(saved), str(path)]
@@ -124,10 +125,10 @@ def write_finder(network: keras.Model, path: Path, card: dict[str, Any]) -> Path
         ModelError: the file does not do what the network does.
     """
     ink = keras.Input((None, None, 2), dtype="uint8", name="ink")
-    whole = keras.Model(ink, network(keras.layers.Rescaling(1 / 255)(ink)))
+    complete = keras.Model(ink, network(keras.layers.Rescaling(1 / 255)(ink)))
     page = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 2), np.uint8)
-    expected = keras.ops.convert_to_numpy(whole(page))
-    _export(whole, path, ["cells"], card)
+    expected = keras.ops.convert_to_numpy(complete(page))
+    _export(complete, path, ["cells"], card)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     (got,) = session.run(["cells"], {"ink": page})
     difference = float(np.abs(expected - got).max())
@@ -138,8 +139,7 @@ def write_finder(network: keras.Model, path: Path, card: dict[str, Any]) -> Path
 
 def _export(network: keras.Model, path: Path, outputs: list[str], card: dict[str, Any]) -> None:
     """Write a network with one input, named as its Keras input is, and outputs of these names."""
-    with TemporaryDirectory(dir=path.parent) as folder:
-        draft = Path(folder) / "draft.onnx"
+    with whole(path) as draft:
         with warnings.catch_warnings():
             # Keras looks for np.object, which NumPy warns of, to mend old versions of tf2onnx.
             warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
@@ -151,7 +151,6 @@ def _export(network: keras.Model, path: Path, outputs: list[str], card: dict[str
         onnx.helper.set_model_props(model, {"digitreader": json.dumps(card)})
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(draft))
-        draft.replace(path)
 
 
 def check_parity(network: keras.Model, path: Path, images: NDArray[np.uint8]) -> Parity:

@@ -17,7 +17,6 @@ import numpy as np
 from digitreader.card import ModelCard
 from digitreader.classifier import SHIPPED, Classifier, shipped_model
 from digitreader.errors import DataError, ModelError, StoppedError, UsageError
-from digitreader.outputs import write_json_file
 from digitreader.training import export, networks
 from digitreader.training.datasets import Dataset, Split, load, locate
 from digitreader.training.epochs import Reporter
@@ -25,7 +24,7 @@ from digitreader.training.finish import Images, Learnt, Run, finish
 from digitreader.training.own import OWN_KINDS
 from digitreader.training.recipes import Recipe
 from digitreader.training.runtimes import load_network
-from digitreader.training.train import after_epochs, check_folder, fit, images_of
+from digitreader.training.train import after_epochs, begun, check_folder, fit, images_of
 
 FOLDS = 3  # parts of the new images, of which each is read by a network that learnt the others
 SAME = ("network", "augment", "harmed", "flagged_ones", "shifts", "fold")  # as in its own recipe
@@ -101,23 +100,22 @@ def finetune(  # noqa: PLR0913 (all but the first two by name)
     new = _new(load(recipe.dataset, data_dir), known.labels)
     images = images_of(known, recipe, fonts)
     network = _network(start, images)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json_file(recipe.as_dict(), out / "recipe.json")
-    rows, interrupted = fit(
-        _among(images, new, recipe), recipe, out, start=start, report=report,
-        tensorboard=tensorboard,
-    )  # fmt: skip
-    if not rows:
-        raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
-    after = None if interrupted else _crossed(start, images, new, recipe, report)
-    held = images.held
-    learnt = Learnt(
-        n=len(new),
-        before=_right(network, new, recipe),
-        after=after,
-        known=_right(network, held, recipe) / len(held) if held else None,
-    )
-    return finish(recipe, images, out, rows, interrupted=after is None, learnt=learnt)
+    with begun(out, recipe, resume):
+        rows, interrupted = fit(
+            _among(images, new, recipe), recipe, out, start=start, report=report,
+            tensorboard=tensorboard,
+        )  # fmt: skip
+        if not rows:
+            raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
+        after = None if interrupted else _crossed(start, images, new, recipe, report)
+        held = images.held
+        learnt = Learnt(
+            n=len(new),
+            before=_right(network, new, recipe),
+            after=after,
+            known=_right(network, held, recipe) / len(held) if held else None,
+        )
+        return finish(recipe, images, out, rows, interrupted=after is None, learnt=learnt)
 
 
 def _trained_by(network: Path) -> Recipe:

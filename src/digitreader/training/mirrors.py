@@ -14,7 +14,6 @@ import math
 import os
 import struct
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 import zlib
@@ -29,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.errors import DataError, first_line
+from digitreader.writing import make_folder, whole
 
 Stream = IO[bytes] | gzip.GzipFile
 log = logging.getLogger(__name__)
@@ -224,13 +224,10 @@ def download(known: IdxSet, folder: Path, mirrors: tuple[str, ...] | None = None
 
     Mirrors are tried in order for each file. A file arrives under a temporary name in the same
     folder, is checked, then renamed, so that whatever has the final name is whole. Raises
-    DataError in one line when no mirror gives a good copy.
+    DataError in one line when no mirror gives a good copy, WriteError when the folder takes none.
     """
     mirrors = known.mirrors if mirrors is None else mirrors
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be made ({error.strerror or error})") from error
+    make_folder(folder)
     missing = [file for file in known.files if not _present(folder, file.name)]
     return [_fetch(file, folder, mirrors) for file in missing]
 
@@ -251,23 +248,18 @@ def _fetch(file: IdxFile, folder: Path, mirrors: tuple[str, ...]) -> Path:
 
 
 def _fetch_from(url: str, file: IdxFile, folder: Path) -> Path:
-    """Download to a temporary file, check it, give it its name; leave nothing else behind."""
+    """Download to a draft, check it, give it its name; leave nothing else behind."""
     final = folder / f"{file.name}.gz"
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=folder)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as out:
+    with whole(final) as part:
+        with part.open("wb") as out:
             came = _transfer(url, out, limit=_most_bytes(file))
         try:
             if file.gz_md5 is not None:
                 _check_md5(came, file.gz_md5, part)
             read_idx(part, file)
         except DataError as error:
+            part.stat()  # it cannot be read where its folder was taken away
             raise DataError(str(error).replace(str(part), final.name)) from error
-        part.chmod(0o644)  # mkstemp makes it private; a data folder may be shared
-        part.replace(final)
-    finally:
-        part.unlink(missing_ok=True)
     return final
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,13 @@ from numpy.typing import NDArray
 
 from digitreader.card import ModelCard
 from digitreader.classifier import Classifier, softmax
-from digitreader.errors import DigitReaderError, ModelError, UsageError, first_line
+from digitreader.errors import (
+    DigitReaderError,
+    ModelError,
+    UsageError,
+    WriteError,
+    first_line,
+)
 from digitreader.training import networks
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.catalogue import DATASETS, DIGITS
@@ -24,6 +28,7 @@ from digitreader.training.finish import PARITY_IMAGES, UNSURE_BELOW
 from digitreader.training.formats import FORMATS, PRESETS, Finished, Format, finished
 from digitreader.training.recipes import Recipe
 from digitreader.training.runtimes import are_probabilities, load_network, read_afresh
+from digitreader.writing import drafts, make_folder, writing
 
 EXAMPLES = 1000  # training images that tell what values layers take
 
@@ -121,6 +126,7 @@ def export(
 
     Raises:
         UsageError: a file would take the original's place.
+        WriteError: the folder cannot be written to.
     """
     paths = {name: _paths(original, name, folder, preset) for name in names}
     ours = [original.path, original.path / "best.keras", original.path / "model.onnx"]
@@ -128,10 +134,12 @@ def export(
     for path in (path for files in paths.values() for path in files):
         if path.resolve() in kept:
             raise UsageError(f"{path} would be replaced by its own export: choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name, files in paths.items():
         try:
             yield _written(original, name, files)
+        except WriteError:
+            raise  # neither would the next be
         except DigitReaderError as error:
             yield Failure(name, str(error))
 
@@ -145,15 +153,19 @@ def _paths(original: Original, name: str, folder: Path, preset: str | None) -> l
 def _written(original: Original, name: str, paths: list[Path]) -> Export:
     """Write one format; its files get their names when they have been read and compared."""
     form = FORMATS[name]
-    with TemporaryDirectory(dir=paths[0].parent) as folder:
-        drafts = [Path(folder) / path.name for path in paths]
-        _write(form, original.model, drafts[0])
-        outputs, milliseconds = read_afresh(name, drafts[0], original.images)
+    with drafts(paths[0]) as folder:
+        written = [folder / path.name for path in paths]
+        try:
+            _write(form, original.model, written[0])
+            outputs, milliseconds = read_afresh(name, written[0], original.images)
+        except ModelError:
+            folder.stat()  # no library can do with a folder that was taken away
+            raise
         difference, agreement = compare(original.probabilities, outputs, form)
-        size = sum(map(_size, drafts))
-        for draft, path in zip(drafts, paths, strict=True):
-            if path.is_dir():
-                shutil.rmtree(path)
+        size = sum(map(_size, written))
+        for draft, path in zip(written, paths, strict=True):
+            if path.is_dir():  # no file system puts one folder in another's place
+                path.rename(folder / f"before-{path.name}")
             draft.replace(path)
     files = tuple(path.name for path in paths)
     each = milliseconds * 1000 / len(original.images)
@@ -162,7 +174,7 @@ def _written(original: Original, name: str, paths: list[Path]) -> Export:
 
 def _write(form: Format, model: Finished, path: Path) -> None:
     try:
-        with greetings_silenced():
+        with greetings_silenced(), writing(path):
             form.write(model, path)
     except DigitReaderError:
         raise

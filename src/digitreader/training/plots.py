@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
-from digitreader.outputs import whole
 from digitreader.training.datasets import Split
 from digitreader.training.metrics import Scores
+from digitreader.writing import whole
 
 BLUE, ORANGE = "#1f5fa8", "#d9731a"
 

@@ -25,13 +25,14 @@ from digitreader.classifier import Classifier
 from digitreader.errors import ModelError
 from digitreader.explain import explanation, overlay
 from digitreader.glyphs import SIDE
-from digitreader.outputs import whole, write_csv_file, write_json_file
+from digitreader.outputs import write_csv_file, write_json_file
 from digitreader.reading import percent
 from digitreader.training import plots
 from digitreader.training.evaluate import Predictions
 from digitreader.training.metrics import Scores, selective
 from digitreader.training.show import sample_grid, varied_grid
 from digitreader.training.warps import WARPS
+from digitreader.writing import make_folder, whole
 
 LISTED = 100  # digits read wrong that are shown, the surest first
 LIKELIEST = 3  # classes whose activation maps are drawn
@@ -45,7 +46,7 @@ def write_report(told: Predictions, model: Path | None, dataset: str, folder: Pa
 
     `model` is the file that was asked; None is the model that ships.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name in ("augmented", "errors"):
         (folder / f"{name}.png").unlink(missing_ok=True)  # of a report before, and not of every one
     scores, subject = told.scores, _subject(model)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, softmax
 from digitreader.errors import UsageError
-from digitreader.outputs import whole
 from digitreader.training.recipes import Recipe
+from digitreader.writing import make_folder, whole
 
 
 class Teacher:
@@ -63,9 +63,8 @@ class Teacher:
         """Return its probabilities, uncalibrated, of a view: float32 [N, K or K + 1]."""
         path = self._folder / f"{view:03}.npy"
         if not path.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            # Students side by side may all ask.
-            with whole(path, shared=True) as draft, draft.open("wb") as file:
+            make_folder(self._folder)
+            with whole(path) as draft, draft.open("wb") as file:
                 np.save(file, self._logits(rows, draws).astype(np.float16))
         return softmax(np.load(path).astype(np.float32) / self._softness)
 

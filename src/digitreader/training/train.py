@@ -9,7 +9,8 @@ Every file appears under its name only when it is whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from digitreader.training.synthetic.outliers import outliers
 from digitreader.training.synthetic.writers import writers_with
 from digitreader.training.teacher import Teacher
 from digitreader.training.team import Team, together
+from digitreader.writing import make_folder, only_one
 
 NO_CLASS = ""  # the label of what is no digit
 
@@ -60,24 +62,34 @@ def train(  # noqa: PLR0913 (all but the first two by name)
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
-            it is; or it was made by another recipe.
+            it is; or it was made by another recipe, or another process trains there.
         DataError: the dataset is missing or too small.
+        WriteError: the folder cannot be written to; what an earlier epoch wrote is kept.
         StoppedError: Ctrl-C came before the end of the first epoch.
     """
     recipe = recipe.resolved()
     _check(recipe, teacher, team or Team())
     check_folder(out, recipe, resume)
     images = _images(recipe, data_dir, fonts, test)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json_file(recipe.as_dict(), out / "recipe.json")
-    learn = partial(fit, images, teacher=teacher, tensorboard=tensorboard, team=team)
-    if recipe.members > 1:
-        rows, interrupted = _fit_members(learn, recipe, out, report)
-    else:
-        rows, interrupted = learn(recipe, out, report=report)
-    if not rows:
-        raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
-    return finish(recipe, images, out, rows, interrupted=interrupted)
+    with begun(out, recipe, resume):
+        learn = partial(fit, images, teacher=teacher, tensorboard=tensorboard, team=team)
+        if recipe.members > 1:
+            rows, interrupted = _fit_members(learn, recipe, out, report)
+        else:
+            rows, interrupted = learn(recipe, out, report=report)
+        if not rows:
+            raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
+        return finish(recipe, images, out, rows, interrupted=interrupted)
+
+
+@contextmanager
+def begun(out: Path, recipe: Recipe, resume: bool) -> Iterator[None]:
+    """Keep a run's folder to this training, with its recipe in it."""
+    make_folder(out)
+    with only_one(out, "training"):
+        check_folder(out, recipe, resume)  # another may have come and gone since
+        write_json_file(recipe.as_dict(), out / "recipe.json")
+        yield
 
 
 def help_train(  # noqa: PLR0913 (all but the first three by name)
@@ -187,7 +199,7 @@ def _fit_members(
     interrupted = False
     for i in range(recipe.members):
         folder = out / f"member-{i}"
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         member = recipe.with_changes(members=1, seed=recipe.seed + i)
         rows, interrupted = learn(member, folder, report=after_epochs(report, i * recipe.epochs))
         if rows:

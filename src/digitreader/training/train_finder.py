@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 import digitreader
 from digitreader.errors import UsageError
-from digitreader.outputs import whole, write_json_file
+from digitreader.outputs import write_json_file
 from digitreader.training import export, page_network
 from digitreader.training.recipes import Recipe
 from digitreader.training.synthetic.windows import batches
 from digitreader.training.synthetic.writers import writers
+from digitreader.writing import make_folder, whole
 
 ROW = 100  # steps
 KEEP = 500  # steps between two states to go on from
@@ -75,7 +76,7 @@ def train_finder(  # noqa: PLR0913 (all but the first two by name)
     _check_folder(out, resume)
     make_hands = partial(writers, fonts, "train", data_dir, recipe.dataset)
     make_hands()  # what is missing is said now, not by a worker
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_json_file(asdict(recipe), out / "recipe.json")
     keras.utils.set_random_seed(recipe.seed)
     precision = Recipe(precision=recipe.precision).resolved().precision
@@ -133,9 +134,8 @@ def _steps(
         if step % ROW == 0:
             _note(out, step, late)
         if step % KEEP == 0:
-            draft = out / "draft.keras"  # Keras insists on the suffix
-            network.save(draft)
-            draft.replace(out / "last.keras")
+            with whole(out / "last.keras") as draft:
+                network.save(draft)
         yield late
 
 

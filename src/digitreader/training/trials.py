@@ -15,9 +15,10 @@ from optuna import Study
 from optuna.importance import get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from digitreader.outputs import whole, write_csv_file, write_json_file
+from digitreader.outputs import write_csv_file, write_json_file
 from digitreader.training.plots import BLUE, ORANGE
 from digitreader.training.recipes import Recipe
+from digitreader.writing import whole
 
 
 def write(study: Study, best: FrozenTrial, recipe: Recipe, out: Path) -> None:
@@ -27,8 +28,8 @@ def write(study: Study, best: FrozenTrial, recipe: Recipe, out: Path) -> None:
     """
     trials = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
     rows = [dict.fromkeys(_row(best)) | _row(trial) for trial in trials]
-    write_json_file(recipe.as_dict(), out / "best-recipe.json", shared=True)
-    write_csv_file(rows, out / "trials.csv", shared=True)
+    write_json_file(recipe.as_dict(), out / "best-recipe.json")
+    write_csv_file(rows, out / "trials.csv")
     _draw_history([t for t in trials if t.value is not None], out / "history.png")
     _draw_importances(study, out / "importances.png")
 
@@ -86,6 +87,6 @@ def _draw_importances(study: Study, path: Path) -> None:
 
 def _finish(figure: Figure, axes: Axes, path: Path) -> None:
     axes.grid(alpha=0.3)
-    with whole(path, shared=True) as draft:
+    with whole(path) as draft:
         figure.savefig(draft, dpi=110, format="png")
     plt.close(figure)

@@ -35,6 +35,7 @@ from digitreader.training.epochs import Reporter, Row
 from digitreader.training.recipes import Recipe
 from digitreader.training.train import train
 from digitreader.training.trials import write
+from digitreader.writing import make_folder
 
 HEARTBEAT = 10  # seconds between the signs of life of a trial's process
 GRACE = 60  # seconds without one, after which the trial is taken for dead
@@ -103,7 +104,7 @@ def tune(  # noqa: PLR0913 (all but the first two by name)
         StoppedError: Ctrl-C came before the end of the first trial.
     """
     turned = _turned(recipe, knobs)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     url = storage or f"sqlite:///{(out / 'study.db').resolve()}"
 
     def ended(study: Study, trial: FrozenTrial) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digitreader.errors import UsageError
-from digitreader.outputs import whole
+from digitreader.writing import make_folder, whole
 
 NO_DIGIT = ".no_digit"  # hidden, so that training, which knows digits only, passes it over
 
@@ -34,7 +34,7 @@ class Corrections:
         if label == ".." or Path(label).name != label:
             raise UsageError(f"the label {label!r} cannot name a folder: nothing was kept")
         path = self.folder / label / name_of(glyph)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with whole(path) as draft:
             Image.fromarray(glyph).save(draft, "png")
         self.forget(glyph, path)

@@ -8,7 +8,7 @@ from digitreader.doors.page import markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections, name_of
 from digitreader.doors.page.history import Pages
 from digitreader.doors.page.visit import Visit
-from digitreader.errors import ModelError, UsageError
+from digitreader.errors import ModelError, UsageError, WriteError
 from digitreader.outputs import annotated
 from digitreader.reader import Reader
 from digitreader.reading import Digit, Reading, percent
@@ -132,7 +132,7 @@ def _keep(corrections: Corrections, digit: Digit, key: str) -> None:
             st.toast("Taken back")
         else:
             st.toast(f"Kept in {corrections.keep(digit.glyph, right).parent}")
-    except (OSError, UsageError) as error:
+    except (OSError, UsageError, WriteError) as error:
         st.toast(f"Not kept: {error}")
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from digitreader.errors import UsageError
-from digitreader.outputs import whole
 from digitreader.training.synthetic.hands import Hands
 from digitreader.training.synthetic.pages import KINDS, Range, SyntheticPage, synthetic_page
+from digitreader.writing import make_folder, whole
 
 TRUTH = "truth.jsonl"
 
@@ -39,7 +39,7 @@ def write_pages(  # noqa: PLR0913 (all but the first three by name)
         raise UsageError(f"no kind of page is called {kind!r}; there are: {', '.join(KINDS)}")
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty: choose another folder")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     digits = len(str(max(count - 1, 0)))
     with whole(out / TRUTH) as draft, draft.open("w", encoding="utf-8") as truth:
         for i in range(count):
