@@ -111,12 +111,13 @@ def tried(files: Iterator[Bad], folder: Path) -> tuple[dict[str, list[str]], str
             path.unlink()
             if found := faults(told, bad.says):
                 wrong[bad.name] = found
-            counts.update(row["status"] == "error" for row in told.get("rows", []))
+            counts.update(row["status"] for row in told.get("rows", []))
             counts["files"] += 1
             seconds = max(seconds, told.get("seconds", 0))
             megabytes = max(megabytes, told.get("megabytes", 0))
     return wrong, (
-        f"{counts['files']} files, {counts[False]} readings, {counts[True]} errors, "
+        f"{counts['files']} files, {counts['error']} errors, {counts['ok']} sure, "
+        f"{counts['unsure']} unsure and {counts['empty']} empty readings, "
         f"{len(wrong)} faults, at most {seconds:.1f} s and {megabytes:.0f} MB"
     )
 

@@ -23,7 +23,7 @@ from digitreader.doors.cli import run
 from digitreader.errors import ExitCode
 from digitreader.outputs import DIGIT_COLUMNS, FORMATS
 from digitreader.reader import Reader
-from digitreader.reading import DIGIT_LABELS, Box, Digit, Reading
+from digitreader.reading import DIGIT_LABELS, Box, Digit, DigitStatus, Reading
 from digitreader.sources import open_pages
 
 Pixels = NDArray[np.uint8]
@@ -155,7 +155,8 @@ def digits(draw: st.DrawFn) -> Digit:
     top3 = tuple((DIGIT_LABELS[i], float(probabilities[i])) for i in np.argsort(-probabilities)[:3])
     label = draw(st.sampled_from([None, *DIGIT_LABELS]))
     box = Box(*(draw(side) for _ in range(4)))
-    status = draw(st.sampled_from(["ok", "unsure", "not_a_digit"]))
+    statuses: list[DigitStatus] = ["ok", "unsure", "not_a_digit"]
+    status = draw(st.sampled_from(statuses))
     glyph = np.zeros((28, 28), np.uint8)
     return Digit(label, top3[0][1], probabilities, top3, box, glyph, status)
 
