@@ -129,6 +129,8 @@ def bad_tars(png: bytes) -> Iterator[File]:
             yield f"size_{size}_{kind.decode()}.tar", tar(fine, (head, b""), fine)
     for number, text in enumerate(PAX):
         yield f"pax_{number}.tar", tar(member("x", text, type=tarfile.XHDTYPE), fine)
+    figures = member("x", b"1" * 100_000, type=tarfile.XHDTYPE)  # Python looks for two words after
+    yield "pax_figures.tar", tar(figures, fine)
     long = b"\0" + b"x" * 100_000
     yield "long_name.tar", tar(member("x", long, type=tarfile.GNUTYPE_LONGNAME), fine)
     yield (

@@ -262,13 +262,14 @@ def bombs() -> Iterator[File]:
     for name, mode, side, options in (
         ("baseline", "RGB", 13_300, {}),
         ("progressive", "RGB", SIDE, {"progressive": True, "subsampling": 0}),
-        ("cmyk", "CMYK", SIDE, {"progressive": True}),
+        ("cmyk", "CMYK", 8600, {"progressive": True, "subsampling": 0}),
+        ("large_cmyk", "CMYK", SIDE, {"progressive": True}),
     ):
         stream = io.BytesIO()
         Image.new(mode, (side, side)).save(stream, "JPEG", **options)
         yield f"bomb_{name}.jpg", stream.getvalue()
     yield "bomb_scans.jpg", jpeg(3900, 3900, scans=190, progressive=True)
     yield "bomb_skips.bmp", bmp(SIDE, SIDE, b"\0\x02\xff\xff" * 100_000, packed=1)
-    yield "bomb_runs.bmp", bmp(SIDE, 500, b"\x01\x01" * 2_400_000, packed=1)
-    yield "bomb_text.pgm", b"P2\n1500 1500\n255\n" + b"7 " * 1500 * 1500
-    yield "bomb_depth.pgm", b"P5\n2200 2200\n100\n" + b"7" * 2200 * 2200
+    yield "bomb_runs.bmp", bmp(SIDE, 500, b"\x01\x01" * 1_900_000, packed=1)
+    yield "bomb_text.pgm", b"P2\n1400 1400\n255\n" + b"7 " * 1400 * 1400
+    yield "bomb_depth.pgm", b"P5\n1990 1990\n100\n" + b"7" * 1990 * 1990

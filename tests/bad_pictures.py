@@ -30,6 +30,8 @@ LONG = 100_000  # px
 # A small picture is taken to show one digit: a bar is a 1.
 LOOKS_LIKE = {"frame": "0", "stripes": "1", "squares": "8"}
 HEAD = 200  # bytes; half of the flipped bits lie there
+NAMES = ("a\n7.png", "a\x1b[31m7.png", "caf\udce9.png", "\u202e7.png", "-", "--help", "@list.png",
+         "*.png", "[7].png", "~", "webcam:0", " .png", "7.png ", "x" * 251 + ".png")  # fmt: skip
 ODDS = ("", ".png", ".jpg", ".tif", ".gif", ".npy", ".pdf", ".csv", ".zip", ".tar", ".parquet")
 
 
@@ -217,6 +219,12 @@ def crowds() -> Iterator[Bad]:
         yield Bad(f"{kind}_1600.png", encoded(Image.fromarray(pixels), "PNG"))
 
 
+def names() -> Iterator[Bad]:
+    """Good pictures whose names are hard to print, or to tell from something else."""
+    for name in NAMES:
+        yield Bad(name, whole()["grey.png"], SAYS)
+
+
 def _named(files: Callable[[], Iterator[tuple[str, bytes]]]) -> Callable[[], Iterator[Bad]]:
     return lambda: (Bad(name, content) for name, content in files())
 
@@ -226,6 +234,7 @@ FAMILIES: dict[str, Callable[[], Iterator[Bad]]] = {
     "bits flipped": flipped,
     "another suffix, empty": misnamed,
     "sizes and noise": sizes,
+    "names": names,
     "headers that lie": _named(bad_claims.lies),
     "PDFs that lie": _named(bad_documents.lies),
     "archives": lambda: (

@@ -15,7 +15,8 @@ from PIL import Image
 
 import digitreader
 from digitreader.errors import ModelError, SourceError
-from digitreader.reader import Reader
+from digitreader.reader import Reader, _in_context
+from digitreader.reading import Box, Digit, DigitStatus
 
 Pixels = NDArray[np.uint8]
 
@@ -101,6 +102,16 @@ def test_min_confidence_marks_and_keeps(seven: Pixels) -> None:
     strict = Reader(min_confidence=1.0).read(seven)
     assert (strict.text, strict.status, strict.digits[0].status) == ("7", "unsure", "unsure")
     assert Reader(min_confidence=0.0).read(seven).status == "ok"
+
+
+@pytest.mark.parametrize(("sure", "called"), [(1, 0), (2, 2), (3, 3)])
+def test_where_most_digits_are_doubtful_none_is_sure(sure: int, called: int) -> None:
+    """As in noise, where a few of many shapes look like digits by chance."""
+    glyph = np.zeros((28, 28), np.uint8)
+    none = np.zeros(10, np.float32)
+    statuses: list[DigitStatus] = ["ok" if i < sure else "unsure" for i in range(4)]
+    digits = [Digit("3", 0.8, none, (), Box(0, 0, 9, 9), glyph, status) for status in statuses]
+    assert [digit.status for digit in _in_context(digits)].count("ok") == called
 
 
 def test_a_missing_model_is_a_clear_error(tmp_path: Path) -> None:

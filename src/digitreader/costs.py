@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 FRAME = 40 * MILLION  # px that are laid over others; Pillow holds up to five such, 4 bytes each
-# px that a JPEG in several scans may have: all of it is held, with 2 bytes for each colour.
-IN_SCANS = 100 * MILLION
+# values that a JPEG in several scans may have, one for each colour of a px: all are held, 2 bytes
+# each, and 100 million px in CMYK would take 1 GB.
+IN_SCANS = 300 * MILLION
 SCANS = 200  # of one colour each; 14 are usual
 SCANNED = 3000 * MILLION  # px of all scans; 100 million take up to 0.1 s
-BY_PYTHON = 5 * MILLION  # bytes that Pillow decodes in Python, at up to 0.7 s a million
+BY_PYTHON = 4 * MILLION  # bytes that Pillow decodes in Python, at 0.7 s a million, or 1 s on a busy
+# machine
 COMMENTS = 1000  # between pixels that are written as text; for each Pillow copies up to 1 MB
 
 MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # in a JPEG, what is no data
@@ -63,7 +65,7 @@ def _scans(image: Any) -> str | None:
             return None  # the first scan is the last
         scans = image.layers + sum(islice(colours, SCANS))
     pixels = image.width * image.height
-    if pixels <= IN_SCANS and scans <= SCANS and scans * pixels <= SCANNED:
+    if pixels * image.layers <= IN_SCANS and scans <= SCANS and scans * pixels <= SCANNED:
         return None
     return "a JPEG in too many scans for its size; save it anew, not as a progressive one"
 

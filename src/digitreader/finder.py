@@ -273,9 +273,23 @@ def _standing_out(found: list[Found], seen: NDArray[np.uint8]) -> list[Found]:
     for f in found:
         left, top, right, bottom = (max(0, int(v)) for v in f.box)  # corners, not sides, so far
         window = seen[top : bottom + 1, left : right + 1]
-        if window.size and np.ptp(np.percentile(window, PAPER_AND_INK)) > grain:
+        if window.size and _contrast(window) > grain:
             kept.append(f)
     return kept
+
+
+def _contrast(window: NDArray[np.uint8]) -> float:
+    """As `np.ptp(np.percentile(window, PAPER_AND_INK))`, of which a page may need ten thousand."""
+    levels = np.sort(window, axis=None)
+    paper, ink = (_between(levels, percent / 100 * (levels.size - 1)) for percent in PAPER_AND_INK)
+    return ink - paper
+
+
+def _between(levels: NDArray[np.uint8], place: float) -> float:
+    """The level at a place among sorted ones, which may lie between two."""
+    low = int(place)
+    first, second = float(levels[low]), float(levels[min(low + 1, levels.size - 1)])
+    return first + (place - low) * (second - first)
 
 
 def _grain(seen: NDArray[np.uint8]) -> float:
@@ -289,9 +303,11 @@ def _grain(seen: NDArray[np.uint8]) -> float:
 
 def _same(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which boxes, [N, 4] as left, top, right, bottom, are of the character that a box is of."""
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=1)
-    own, areas = np.prod(box[2:] - box[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1)
+    left, top, right, bottom = others.T
+    across = np.minimum(box[2], right) - np.maximum(box[0], left)
+    down = np.minimum(box[3], bottom) - np.maximum(box[1], top)
+    shared = np.maximum(across, 0) * np.maximum(down, 0)
+    own, areas = (box[2] - box[0]) * (box[3] - box[1]), (right - left) * (bottom - top)
     alike = shared > SAME * (own + areas - shared)
     return np.asarray(alike | (shared > WITHIN * np.minimum(own, areas)), np.bool_)
 

@@ -74,11 +74,14 @@ def write_jsonl(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> 
 
 def write_csv(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> None:
     """One row a digit; a page without digits, or one that failed, has one row all the same."""
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*PAGE_COLUMNS, *DIGIT_COLUMNS, *(f"p_{label}" for label in labels)])
+    plain = csv.writer(stream, lineterminator="\n")
+    quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow([*PAGE_COLUMNS, *DIGIT_COLUMNS, *(f"p_{label}" for label in labels)])
     for reading in readings:
         page = (reading.source, reading.page, reading.status, reading.text, reading.model,
                 reading.error or "")  # fmt: skip
+        # A name may hold a carriage return, which ends a row and which Python quotes from 3.13 on.
+        writer = quoted if any("\r" in str(cell) for cell in page) else plain
         writer.writerows([*page, i, *_digit_row(d)] for i, d in enumerate(reading.digits, 1))
         if not reading.digits:
             writer.writerow([*page, *[""] * (len(DIGIT_COLUMNS) + len(labels))])

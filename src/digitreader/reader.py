@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -187,10 +188,12 @@ class Reader:
 
     def _reading(self, page: Seen, rows: list[NDArray[np.float32]]) -> Reading:
         """Put a page's digits together, line by line, number by number."""
-        found = [
-            self._digit(box, one.glyph, row)
-            for box, one, row in zip(page.boxes, page.candidates, rows, strict=True)
-        ]
+        found = _in_context(
+            [
+                self._digit(box, one.glyph, row)
+                for box, one, row in zip(page.boxes, page.candidates, rows, strict=True)
+            ]
+        )
         lines = [[[found[i] for i in number] for number in line] for line in page.lines]
         digits = tuple(digit for line in lines for number in line for digit in number)
         texts = tuple(text for line in lines if (text := _text(line)))
@@ -318,6 +321,16 @@ def _text(line: list[list[Digit]]) -> str:
     """Return a line as a reader would say it, without what is no digit."""
     numbers = ("".join(digit.label or "" for digit in number) for number in line)
     return " ".join(number for number in numbers if number)
+
+
+def _in_context(digits: list[Digit]) -> list[Digit]:
+    """Call none sure where most are not: in noise and damage a few look like digits by chance.
+
+    It changes nothing on 90 synthetic pages, 17 real ones and the examples.
+    """
+    if 2 * sum(digit.status == "ok" for digit in digits) >= len(digits):
+        return digits
+    return [replace(one, status="unsure") if one.status == "ok" else one for one in digits]
 
 
 def _status(digits: tuple[Digit, ...]) -> ReadingStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 import zipfile
@@ -28,6 +29,7 @@ BROKEN = (
 )  # fmt: skip
 LARGER = 100  # times its size that an archive of pictures may unpack to
 MARGIN = 1 << 20  # bytes more: a tiny picture is mostly the blank rest of a block
+HEADER = 1 << 14  # bytes of a tar's header; it holds a name of 4,096 and little else
 
 Cuts = Iterator[dict[str, Any]]  # what tells parts of one input apart, as keywords
 
@@ -58,7 +60,11 @@ def open_zip(part: Part) -> Iterator[Item]:
 def cut_tar(path: Path, items: int, scratch: Path) -> Cuts:
     """Cut by where members' bytes are; a compressed archive is unpacked first, once."""
     plain = _plain(path, scratch)
-    with _reading(path), tarfile.open(plain, "r:") as archive:
+    with (
+        _reading(path),
+        _Headers(io.FileIO(plain)) as file,
+        tarfile.open(fileobj=file, mode="r:") as archive,
+    ):
         members = _members(archive)
         while some := list(islice(members, items)):
             yield {
@@ -76,10 +82,27 @@ def open_tar(part: Part) -> Iterator[Item]:
             yield from _member(name, archive.read(min(size, MAX_BYTES + 1)))
 
 
+class _Headers(io.BufferedReader):
+    """A tar of which only headers are read.
+
+    One may claim any size, and Python makes room for all of it first; and before 3.11.10 it takes
+    hours to search one of a megabyte of figures.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= HEADER:
+            raise tarfile.ReadError(f"a header of more than {HEADER} bytes")
+        return super().read(size)
+
+
 def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield the pictures of an archive without keeping them, as it would."""
+    reached = -1
     for member in archive:
         archive.members = []  # type: ignore[attr-defined]  # (no stub has it)
+        if archive.offset <= reached:  # a size below zero leads back, and round for ever
+            raise tarfile.ReadError("a member that ends before it begins")
+        reached = archive.offset
         if member.isreg() and _is_picture(member.name):
             yield member
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from digitreader.training.calibrate import fit_threshold
 from digitreader.training.datasets import Split, hold_out, load
 from digitreader.training.metrics import Scores, score
 from digitreader.training.recipes import Recipe
+from digitreader.writing import make_folder, whole
 
 SURE = 0.95  # the quick model's confidence, from which it is believed
 # The plain model's share in which digit it is. It reads clean digits best, and is as sure of harmed
@@ -69,6 +69,7 @@ def join(  # noqa: PLR0913 (all but the first three by name)
         ModelError: a file is missing, broken or not one of ours.
         UsageError: the models do not go together.
         DataError: the dataset they were trained on is missing.
+        WriteError: the file cannot be written.
     """
     paths = {QUICK: quick, THOROUGH: thorough} | ({PLAIN: plain} if plain else {})
     models = {name: Classifier.open(path, threads=0) for name, path in paths.items()}
@@ -93,12 +94,10 @@ def join(  # noqa: PLR0913 (all but the first three by name)
         },
     )
     joined = _joined({name: onnx.load(path) for name, path in paths.items()}, sure, card)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent) as folder:
-        draft = Path(folder) / out.name
+    make_folder(out.parent)
+    with whole(out) as draft:
         onnx.save(joined, draft)
         _check(draft, out, held.images, said)
-        draft.replace(out)
     return Cascade(out, validation, share)
 
 
