@@ -56,6 +56,7 @@ SEEDS = {
 }  # fmt: skip
 TIMED = ("fast",)  # its runs have all cores
 TEACHERS = {"distilled": "robust", "tiny": "ensemble", "nano": "ensemble"}
+PLAIN_FIGURES = ("parameters", "multiply_adds", "bytes", "cores", "processor")  # of any run
 PARTS = ("quick", "thorough", "plain")  # networks of the shipped model
 DISPUTED = (1901, 2130, 2293, 6576, 9729)  # test images hardly ever read as they are labelled
 
@@ -115,6 +116,7 @@ def measured(
         "bytes": (out / "model.onnx").stat().st_size,
         "seconds": run.seconds,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "processor": describe()["processor"],
         "recipe": recipe.as_dict(),
     }
     print(f"{name}, seed {recipe.seed}: {run.test.summary()}, {run.seconds:.0f} s", flush=True)
@@ -142,7 +144,7 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         own = [row for row, form in zip(own, forms, strict=True) if form == forms[-1]]
         result[name] = {
             **over_seeds(own, "loss", "ece", "seconds"),
-            **{key: own[-1][key] for key in ("parameters", "multiply_adds", "bytes", "cores")},
+            **{key: own[-1][key] for key in PLAIN_FIGURES},
         }
     return result
 

@@ -48,7 +48,8 @@ def recipe(row: Row) -> tuple[str, ...]:
         f"{row['parameters']:,}",
         f"{row['multiply_adds'] / 1e6:.2f} M",
         f"{row['bytes'] / 1e6:.2f} MB",
-        f"{row['seconds_mean']:,.0f} s on {row['cores']} core{'s' * (row['cores'] > 1)}",
+        f"{row['seconds_mean']:,.0f} s on {row['cores']} core{'s' * (row['cores'] > 1)} of "
+        f"{row['processor']}",
     )
 
 
