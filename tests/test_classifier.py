@@ -35,7 +35,8 @@ def test_any_number_of_glyphs(classifier: Classifier, n: int) -> None:
     probabilities = classifier.probabilities(glyphs(n))
     assert probabilities.shape == (n, 10)
     assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities.sum(axis=1), np.ones(n), atol=1e-5)
+    assert (probabilities >= 0).all()
+    assert (probabilities.sum(axis=1) <= 1 + 1e-5).all()  # what is missing: that it is no digit
 
 
 def test_a_batch_gives_what_one_by_one_gives(classifier: Classifier) -> None:

@@ -29,6 +29,7 @@ pytest.importorskip("streamlit", reason="the extra 'page' is not installed")
 from streamlit.testing.v1 import AppTest
 
 import digitreader.doors.page
+from digitreader.card import ModelCard
 from digitreader.doors.cli import run
 from digitreader.doors.page import canvas, markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections
@@ -270,19 +271,25 @@ def test_a_model_that_is_none_is_told_in_a_line(shown: Shown, tmp_path: Path) ->
     assert app.error[0].value.startswith("other.onnx is not a readable ONNX model")
 
 
-def test_a_visitor_names_no_model(shown: Shown, trained: Path) -> None:
-    """A browser can send any text; the model has maps, and the one that ships has none."""
-    path = str(trained / "model.onnx")
+def test_a_visitor_names_no_model(shown: Shown, tmp_path: Path) -> None:
+    """A browser can send any text; the model has no maps, and the one that ships has."""
+    from digitreader.training import export, networks
+
+    path = str(tmp_path / "model.onnx")
+    card = ModelCard("m", tuple("0123456789"), 1.0, 0.5)
+    export.write_onnx(networks.build("lenet-5", 10), Path(path), card)
     app = shown("Examples")
     models = app.selectbox(key="model")
     assert models.options == [NAMED]
     models.options.append(path)  # what the browser knows
     models.set_value(path).run()
     assert not app.exception
-    assert 'class="explanation"' not in html_of(app)
+    app.button_group(key="example").set_value("postcode").run()
+    assert 'class="explanation"' in html_of(app)
     app = shown("Examples", "--model", path)
     assert app.selectbox(key="model").options == [NAMED, path]
-    assert 'class="explanation"' in html_of(app)
+    app.button_group(key="example").set_value("postcode").run()
+    assert 'class="explanation"' not in html_of(app)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent differently there")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digitreader.doors.cli import run
-from digitreader.errors import ExitCode
+from digitreader.errors import ExitCode, WriteError
 from digitreader.outputs import DIGIT_COLUMNS, FORMATS
 from digitreader.reader import Reader
 from digitreader.reading import DIGIT_LABELS, Box, Digit, DigitStatus, Reading
@@ -236,19 +236,26 @@ ENDS: dict[ExitCode, list[str]] = {
     ExitCode.SOME_FAILED: ["read", PICTURE, "absent.png"],
     ExitCode.USAGE: ["read", PICTURE, "--layout", "round"],
     ExitCode.MISSING: ["read", PICTURE, "--model", "absent.onnx"],
+    ExitCode.UNWRITTEN: ["read", PICTURE],
     ExitCode.INTERRUPTED: ["read", PICTURE],
+}
+
+
+FALLS: dict[ExitCode, BaseException] = {  # in the midst of reading
+    ExitCode.UNWRITTEN: WriteError("readings.csv: cannot be written"),
+    ExitCode.INTERRUPTED: KeyboardInterrupt(),
 }
 
 
 @pytest.mark.parametrize("code", ExitCode)
 def test_every_exit_code_is_reached(code: ExitCode, monkeypatch: pytest.MonkeyPatch) -> None:
-    if code == ExitCode.INTERRUPTED:
-        monkeypatch.setattr(Reader, "read_pages", interrupted)
+    if code in FALLS:
+        monkeypatch.setattr(Reader, "read_pages", lambda *_, **__: fall(FALLS[code]))
     assert run(ENDS[code]) == code
 
 
-def interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
+def fall(error: BaseException) -> None:
+    raise error
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/commands.md"])
