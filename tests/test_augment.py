@@ -139,6 +139,7 @@ def test_another_backend_varies_images_in_the_same_way(optdigits: Any, tmp_path:
     np.savez(tmp_path / "in.npz", images=images, draws=draws)
     code = """
 import sys, keras, numpy as np
+from digitreader.training import harms
 from digitreader.training.augment import vary
 from digitreader.training.warps import named
 with np.load(sys.argv[1] + "/in.npz") as given:
