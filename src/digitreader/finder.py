@@ -84,6 +84,9 @@ class Found:
         return 1 - float(self.classes[NOTHING])
 
 
+Looks = dict[float, list[Found]]  # what was found on a page in each size
+
+
 class Finder:
     """The page network, ready to run. Safe to share between threads."""
 
@@ -108,41 +111,48 @@ class Finder:
             raise ModelError(f"{path} is no finder, as 'digitreader train-finder' makes it")
         return cls(session)
 
-    def find(self, page: Inked, height: float | None = None) -> list[Found]:
+    def find(
+        self, page: Inked, height: float | None = None, looks: Looks | None = None
+    ) -> list[Found]:
         """Find all characters of a page.
 
         `height` says how high a digit is, in px. Where it is None, the page is looked at in a few
         sizes: at the one that the pieces of its ink suggest, and at two at which digits are
         large, which takes little time. The one at which most is found counts; where the digits
         in it turn out to be much larger or smaller, the page is looked at once more. Where none
-        of its digits is sure, all that it holds is other writing.
+        of its digits is sure, all that it holds is other writing. `looks` keeps what was found in
+        each size, for who asks of the same page again.
         """
         shown = shown_of(page)
+        looks = {} if looks is None else looks
         if height is not None:
-            return self._at(shown, _scale(shown, HEIGHT / height))
+            return self._at(shown, _scale(shown, HEIGHT / height), looks)
         longest_side = max(page.ink.shape)
         suggested = _height_of(page.ink)
         heights = [suggested] * (suggested > 0) + [longest_side / part for part in PARTS]
-        looks = {
-            scale: self._at(shown, scale)
-            for scale in dict.fromkeys(_scale(shown, HEIGHT / height) for height in heights)
-        }
-        scale = max(looks, key=lambda scale: _written_in(looks[scale]))
-        found = looks[scale]
+        scales = dict.fromkeys(_scale(shown, HEIGHT / height) for height in heights)
+        seen = {scale: self._at(shown, scale, looks) for scale in scales}
+        scale = max(seen, key=lambda scale: _written_in(seen[scale]))
+        found = seen[scale]
         smallest = _scale(shown, HEIGHT * SMALLEST / longest_side)
-        if not found and suggested > 0 and smallest not in looks:
-            found, scale = self._at(shown, smallest), smallest
+        if not found and suggested > 0 and smallest not in seen:
+            found, scale = self._at(shown, smallest, looks), smallest
         digits = [f.box.height for f in found if f.digit > HALF]
         usual = float(np.median(digits)) * scale if digits else HEIGHT
         if not FITTING[0] <= usual <= FITTING[1]:
-            found = self._at(shown, _scale(shown, scale * HEIGHT / usual))
+            found = self._at(shown, _scale(shown, scale * HEIGHT / usual), looks)
         found = [f for f in found if not _runs_on(f.box, page.ink)]
         found = _judged_in_company(found, page.ink)
         if max((f.digit for f in found), default=0) < SURELY:
             return [_with_digit(f, 0) for f in found]
         return found
 
-    def _at(self, shown: NDArray[np.uint8], scale: float) -> list[Found]:
+    def _at(self, shown: NDArray[np.uint8], scale: float, looks: Looks) -> list[Found]:
+        if scale not in looks:
+            looks[scale] = self._look(shown, scale)
+        return looks[scale]
+
+    def _look(self, shown: NDArray[np.uint8], scale: float) -> list[Found]:
         height, width = shown.shape[:2]
         size = [max(1, round(side * scale)) for side in (width, height)]
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier
 from digitreader.errors import SourceError
-from digitreader.finder import DIGITS, HALF, Finder, Found
+from digitreader.finder import DIGITS, HALF, Finder, Found, Looks
 from digitreader.glyphs import is_glyph, to_glyph
 from digitreader.ink import Inked, inked, working_copy
 from digitreader.layout import in_lines, on_page
@@ -225,15 +225,16 @@ class Reader:
         """Return what is to be read: the main character, or all of the page's."""
         if layout == "auto" and not self._reads_digits and _is_alone(page.ink):
             layout = "single"
+        looks: Looks = {}
         if layout == "page" or (layout == "auto" and max(page.ink.shape) >= SMALL):
-            marks = self._all_marks(page)
+            marks = self._all_marks(page, looks)
             if marks or layout == "page":
                 return marks
-            return [mark for mark in self._main_mark(page) if mark.found is not None]
-        return [mark.taken_for_a_digit() for mark in self._main_mark(page)]
+            return [mark for mark in self._main_mark(page, looks) if mark.found is not None]
+        return [mark.taken_for_a_digit() for mark in self._main_mark(page, looks)]
 
-    def _all_marks(self, page: Inked) -> list[Candidate]:
-        found = self._finder.find(page)
+    def _all_marks(self, page: Inked, looks: Looks) -> list[Candidate]:
+        found = self._finder.find(page, looks=looks)
         marks = marks_of(page, [f.box for f in found])
         return [
             Candidate(mark.box, to_glyph(mark.ink), f)
@@ -241,14 +242,14 @@ class Reader:
             if (f.digit if self._reads_digits else f.character) > HALF
         ]
 
-    def _main_mark(self, page: Inked) -> list[Candidate]:
+    def _main_mark(self, page: Inked, looks: Looks) -> list[Candidate]:
         """Return the main character alone; where others touch it, the finder tells them apart."""
         main = main_digit(page.ink)
         if main is None:
             return []
         if is_glyph(page.ink):  # the classifier's own form, to which the finder adds errors
             return [Candidate(main.box, to_glyph(main.ink), None)]
-        found = self._finder.find(page, max(main.box.height, WIDEST * main.box.width))
+        found = self._finder.find(page, max(main.box.height, WIDEST * main.box.width), looks)
         if not found:
             return [Candidate(main.box, to_glyph(main.ink), None)]
         best = max(range(len(found)), key=lambda i: _prominence(found[i], page.ink.shape))
