@@ -3,13 +3,15 @@
 It needs atheris, which has wheels for Linux alone and so is no dependency of the tests:
 
 python -m pip install atheris
-python tests/fuzz_decode.py FOLDER -max_total_time=1800 -rss_limit_mb=2048 -timeout=60
+python tests/fuzz_decode.py FOLDER -max_total_time=1800 -rss_limit_mb=8192 -timeout=60
 
 FOLDER keeps the inputs that led somewhere new; where there is none it is made, of the small files
 among the bad pictures. What else follows are libFuzzer's own options. An input that breaks
 something is left as `crash-…`, `timeout-…` or `oom-…`, and tried again by
 
 python tests/fuzz_decode.py crash-…
+
+The process grows by 0.3 MB an input, which the same inputs without atheris do not.
 
 The first byte of an input says what kind of file the rest is: its place in KINDS.
 """

@@ -297,9 +297,21 @@ def tarred(*members: tuple[str, bytes, str]) -> bytes:
     return content.getvalue()
 
 
-def claiming(size: int) -> bytes:
+def figures(count: int) -> bytes:
+    """A header in which Python before 3.11.10 would look for hours for two words."""
+    member = tarfile.TarInfo("x")
+    member.size, member.type = count, tarfile.XHDTYPE
+    return member.tobuf(format=tarfile.GNU_FORMAT) + b"1" * (count + -count % 512)
+
+
+def holes() -> bytes:
+    """A file with holes, before which it ends, behind one that is none."""
+    return tarred(("7.png", tarfile.REGTYPE, ""))[:1024] + claiming(-512, tarfile.GNUTYPE_SPARSE)
+
+
+def claiming(size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
     member = tarfile.TarInfo("7.png")
-    member.size = size
+    member.size, member.type = size, kind
     return member.tobuf(format=tarfile.GNU_FORMAT) + encoded()
 
 
@@ -322,6 +334,11 @@ MANY: dict[str, tuple[str, bytes, list[str]]] = {
                ("c.png", tarfile.CHRTYPE, ""), ("../../out.png", tarfile.REGTYPE, "")),
         [""],
     ),
+    "a member below nothing": ("a.tar", claiming(-512), ["ends before it begins"]),
+    "one in holes": ("a.tar", holes(), ["ends before it begins"]),
+    "a huge name": ("a.tar", claiming(2**62, tarfile.GNUTYPE_LONGNAME), ["a header of more than"]),
+    "a huge header": ("a.tar", claiming(2**62, tarfile.XHDTYPE), ["a header of more than"]),
+    "a header of figures": ("a.tar", figures(100_000), ["a header of more than"]),
     "a huge member": ("a.tar", claiming(10**13), ["not an archive that can be read"]),
     "a large bomb": ("a.tar.gz", gzip.compress(bytes(30_000_000)), ["more than 100 times"]),
     "half a bomb": ("a.tar.gz", gzip.compress(bytes(30_000_000))[:999], ["not an archive"]),

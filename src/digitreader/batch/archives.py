@@ -100,7 +100,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     reached = -1
     for member in archive:
         archive.members = []  # type: ignore[attr-defined]  # (no stub has it)
-        if archive.offset <= reached:  # a size below zero leads back, and round for ever
+        if member.size < 0 or archive.offset <= reached:  # which leads back, and round for ever
             raise tarfile.ReadError("a member that ends before it begins")
         reached = archive.offset
         if member.isreg() and _is_picture(member.name):
