@@ -38,7 +38,9 @@ class Forks:
         """Start a command; return its process's number."""
         assert self.process.stdin is not None
         print(json.dumps([list(command), str(self.log)]), file=self.process.stdin, flush=True)
-        return int(self._said())
+        process = int(self._said())
+        assert process > 1, "0 would be all of ours"
+        return process
 
     def end(self) -> int:
         """Wait for the command's end; return its exit code, that of a signal as -9."""
