@@ -55,6 +55,8 @@ def reader() -> Reader:
 def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shown:
     """Shows a room of the page, started in an empty folder with these arguments."""
     monkeypatch.chdir(tmp_path)
+    # Streamlit puts its script there, which processes that a later test starts would run.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def show(room: str, *arguments: str) -> AppTest:
         monkeypatch.setattr(sys, "argv", ["app.py", *arguments])
