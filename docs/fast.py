@@ -19,6 +19,7 @@ def page(before: str) -> str:
     for title, section in SECTIONS.items():
         if title in told:
             parts += ["", *section(told[title])]
+    parts += ["", *team(result("team"))]
     return between(before, parts)
 
 
@@ -107,6 +108,27 @@ def stages(told: dict[str, dict[str, float]]) -> Iterator[str]:
         name, _, unit = what.partition(", ")
         told_of = "; ".join(f"{stage} {time:.0f} {unit}" for stage, time in taken.items())
         yield f"- A {name}: {told_of}."
+
+
+def team(told: Row) -> Iterator[str]:
+    """Training by several processes."""
+    one, two = (told["processes"][size] for size in ("1", "2"))
+    yield (
+        f"**Training on two cores**, a process each, on JAX: {told['times_as_fast']:.2f} times as "
+        f"fast as on one ({1000 * one['step_seconds']:.0f} ms a step, "
+        f"{1000 * two['step_seconds']:.0f} ms by two), to {100 * two['accuracy']:.2f}% of the test "
+        f"images ({100 * one['accuracy']:.2f}%). The {told['network']} network's gradients are "
+        f"{told['bytes_a_step'] / 1e6:.2f} MB a step. What eight devices would give in place of "
+        "one, worked out from that:"
+    )
+    yield ""
+    links = [key for key in told["expected"][0] if key not in {"times_a_core", "batches"}]
+    rows = [
+        (f"{row['times_a_core']:,}×", f"{row['batches']}×", *(times(row[link]) for link in links))
+        for row in told["expected"]
+    ]
+    yield from table(("a device, against this core", "batch, against the recipe's", *links), rows)
+    yield from ("", about(told))
 
 
 SECTIONS: dict[str, Callable[[Row], Iterator[str]]] = {
