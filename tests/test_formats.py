@@ -221,6 +221,13 @@ def test_a_file_of_keras_2_becomes_a_model_that_reads(tmp_path: Path) -> None:
 # --- what is not the model --------------------------------------------------------------------
 
 
+class _Ends:
+    """Ends the process in which it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (3,)
+
+
 def test_a_file_that_differs_is_not_kept_and_the_others_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,16 +240,22 @@ def test_a_file_that_differs_is_not_kept_and_the_others_are(
         path.write_text("half a file", encoding="utf-8")
         raise OSError("the disk is full\nand more")
 
-    for name, write in (("keras", wrong), ("json", broken)):
+    def deadly(model: formats.Finished, path: Path) -> None:
+        path.write_bytes(pickle.dumps(_Ends()))
+
+    for name, write in (("keras", wrong), ("json", broken), ("pkl", deadly)):
         monkeypatch.setitem(formats.FORMATS, name, replace(formats.FORMATS[name], write=write))
-    chosen = [part for name in ("keras", "json", "h5") for part in ("--format", name)]
+    chosen = [part for name in ("keras", "json", "pkl", "h5") for part in ("--format", name)]
     assert run_command(["export", str(KERAS_2), *chosen, "-o", str(tmp_path)]) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"keras_2.h5", "exports.json"}
     lines = capsys.readouterr().err.splitlines()
     assert "keras: it does not do what the model does" in lines[0]
-    assert lines[1:] == ["Error: json: it cannot be written: the disk is full"]
+    assert lines[1:] == [
+        "Error: json: it cannot be written: the disk is full",
+        "Error: pkl: it cannot be read back: it ended with 3",
+    ]
     kinds = json.loads((tmp_path / "exports.json").read_text())["formats"]
-    assert ["error" in kind for kind in kinds] == [True, True, False]
+    assert ["error" in kind for kind in kinds] == [True, True, True, False]
 
 
 def test_a_file_that_its_program_cannot_read_is_not_kept(

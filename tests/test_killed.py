@@ -29,6 +29,7 @@ from test_download import CONTENT, packed
 
 FEW, MANY = 2, 50
 WARM = """
+from contextlib import nullcontext
 from functools import cache
 from digitreader.training.backend import greetings_silenced
 with greetings_silenced():
@@ -37,7 +38,8 @@ with greetings_silenced():
 train.load = cache(train.load)
 train.load("optdigits", None)
 # Not in a process of its own, which would import TensorFlow once more.
-model_files.read_afresh = lambda name, path, images: (runtimes.RUNTIMES[name](path)(images), 1.0)
+read = lambda name, path, images: (runtimes.RUNTIMES[name](path)(images), 1.0)
+model_files.afresh = lambda: nullcontext(read)
 """
 TRAIN = (
     "train", "--dataset", "optdigits", "--network", "dense-64-dropout", "--batch-size", "64",

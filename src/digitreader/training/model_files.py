@@ -27,7 +27,7 @@ from digitreader.training.export import logits_of
 from digitreader.training.finish import PARITY_IMAGES, UNSURE_BELOW
 from digitreader.training.formats import FORMATS, PRESETS, Finished, Format, finished
 from digitreader.training.recipes import Recipe
-from digitreader.training.runtimes import are_probabilities, load_network, read_afresh
+from digitreader.training.runtimes import ReadAfresh, afresh, are_probabilities, load_network
 from digitreader.writing import drafts, make_folder, writing
 
 EXAMPLES = 1000  # training images that tell what values layers take
@@ -135,13 +135,14 @@ def export(
         if path.resolve() in kept:
             raise UsageError(f"{path} would be replaced by its own export: choose another folder")
     make_folder(folder)
-    for name, files in paths.items():
-        try:
-            yield _written(original, name, files)
-        except WriteError:
-            raise  # neither would the next be
-        except DigitReaderError as error:
-            yield Failure(name, str(error))
+    with afresh() as read:
+        for name, files in paths.items():
+            try:
+                yield _written(original, name, files, read)
+            except WriteError:
+                raise  # neither would the next be
+            except DigitReaderError as error:
+                yield Failure(name, str(error))
 
 
 def _paths(original: Original, name: str, folder: Path, preset: str | None) -> list[Path]:
@@ -150,14 +151,14 @@ def _paths(original: Original, name: str, folder: Path, preset: str | None) -> l
     return [folder / (stem + suffix) for suffix in FORMATS[name].suffixes]
 
 
-def _written(original: Original, name: str, paths: list[Path]) -> Export:
+def _written(original: Original, name: str, paths: list[Path], read: ReadAfresh) -> Export:
     """Write one format; its files get their names when they have been read and compared."""
     form = FORMATS[name]
     with drafts(paths[0]) as folder:
         written = [folder / path.name for path in paths]
         try:
             _write(form, original.model, written[0])
-            outputs, milliseconds = read_afresh(name, written[0], original.images)
+            outputs, milliseconds = read(name, written[0], original.images)
         except ModelError:
             folder.stat()  # no library can do with a folder that was taken away
             raise
