@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOWEST := $(VENV)/lowest
-TESTS := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+TESTS := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-lowest lint format docs docs-check clean
 

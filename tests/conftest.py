@@ -21,8 +21,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts `make test &` like that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Files that take half a minute and more, the slowest first: the last to end begins early.
+LONG = (
+    "finetune", "training", "killed", "tune", "formats", "page_browser", "unwritable", "cli",
+    "networks", "train_finder", "explain", "notebook", "hostile_networks", "properties", "augment",
+)  # fmt: skip
+
 settings.register_profile("digitreader", deadline=None)  # a busy machine is no failure
 settings.load_profile("digitreader")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take long first."""
+    place = {f"test_{name}": i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")

@@ -136,7 +136,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
 def test_training(warm: Forks, tmp_path: Path, kills: int) -> None:
     def command(out: Path) -> tuple[str, ...]:
         resume = ("--resume",) if (out / "recipe.json").exists() else ()
-        return (*TRAIN, "--epochs", "8", "--out", str(out), *resume)
+        return (*TRAIN, "--epochs", "5", "--out", str(out), *resume)
 
     unbroken = tmp_path / "unbroken"
     assert warm.run(command(unbroken)) == 0, warm.log.read_text()
@@ -151,7 +151,7 @@ def test_training(warm: Forks, tmp_path: Path, kills: int) -> None:
         ours, theirs = (Classifier.open(f / "model.onnx") for f in (folder, unbroken))
         np.testing.assert_array_equal(ours.logits(images), theirs.logits(images))
 
-    case = Case(command, whole_or_not_there, compare, most=60)
+    case = Case(command, whole_or_not_there, compare, most=40)
     tell("train", warm, case, tmp_path, kills)
 
 
@@ -189,7 +189,7 @@ def test_exporting(warm: Forks, tmp_path: Path, kills: int) -> None:
     tell("export", warm, case, tmp_path, kills)
 
 
-@kills
+@pytest.mark.parametrize("kills", [1, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_tuning(tmp_path: Path, kills: int) -> None:
     """A trial that is killed twice is not tried a third time, so the trials are not the same.
 
@@ -202,7 +202,7 @@ def test_tuning(tmp_path: Path, kills: int) -> None:
     def command(out: Path) -> tuple[str, ...]:
         return (
             "tune", "--trials", str(trials), "--dataset", "optdigits", "--epochs", "1",
-            "--set", "network=plain", "--set", "validation=200", "--set", "precision=float32",
+            "--set", "network=mlp", "--set", "validation=200", "--set", "precision=float32",
             "--knob", "batch_size", "--out", str(out),
         )  # fmt: skip
 

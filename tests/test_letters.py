@@ -55,8 +55,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture = Image.fromarray(written(letter, rng))
             picture.save(folder / "mine" / letter / f"{i}.png")
     run(
-        "train", "--dataset", f"folder:{folder / 'mine'}", "--network", "tiny", "--augment",
-        "classic", "--epochs", "12", "--batch-size", "12", "--out", folder / "run",
+        "train", "--dataset", f"folder:{folder / 'mine'}", "--network", "plain", "--augment",
+        "classic", "--epochs", "8", "--batch-size", "12", "--out", folder / "run",
     )  # fmt: skip
     return folder / "run" / "model.onnx"
 

@@ -16,7 +16,7 @@ from PIL import Image
 import digitreader
 from digitreader.errors import ModelError, SourceError
 from digitreader.reader import Reader, _in_context
-from digitreader.reading import Box, Digit, DigitStatus
+from digitreader.reading import Box, Digit, DigitStatus, Reading
 
 Pixels = NDArray[np.uint8]
 
@@ -141,14 +141,21 @@ def texts(reader: Reader, pictures: list[Pixels]) -> list[str]:
     return [reader.read(picture, "single").text for picture in pictures]
 
 
+@pytest.fixture(scope="module")
+def readings(reader: Reader, digits: list[Pixels]) -> list[Reading]:
+    return [reader.read(digit, "single") for digit in digits]
+
+
 @settings(max_examples=15)
 @given(st.tuples(*[st.integers(0, 60)] * 4))
 def test_padding_and_shifting_change_nothing(
-    reader: Reader, digits: list[Pixels], pads: tuple[int, int, int, int]
+    reader: Reader,
+    digits: list[Pixels],
+    readings: list[Reading],
+    pads: tuple[int, int, int, int],
 ) -> None:
     top, bottom, left, right = pads
-    for digit in digits:
-        before = reader.read(digit, "single")
+    for digit, before in zip(digits, readings, strict=True):
         after = reader.read(np.pad(digit, ((top, bottom), (left, right))), "single")
         assert before.text == after.text or "unsure" in {before.status, after.status}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from digitreader.finder import CLASSES, REACH, Finder
 from digitreader.training import page_network, train_finder
 from digitreader.training.train_finder import FinderRecipe
 
+tf = pytest.importorskip("tensorflow")
+
 TINY = FinderRecipe(dataset="optdigits", steps=4, batch_size=2, width=0.2, seed=3)
 
 
@@ -20,6 +23,15 @@ class _KilledError(Exception):
     pass
 
 
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Four steps are sooner done without a graph, which takes longer to trace than to run."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_a_killed_run_goes_on_and_the_file_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from digitreader.training import tune as tuning  # noqa: E402
 from digitreader.training.recipes import Recipe, named  # noqa: E402
 from digitreader.training.tune import SPACE, tune  # noqa: E402
 
-RECIPE = Recipe(dataset="optdigits", network="plain", epochs=1, validation=200)
+RECIPE = Recipe(dataset="optdigits", network="mlp", epochs=1, validation=200)
 KNOBS = ("learning_rate", "batch_size")
 
 
@@ -37,7 +37,7 @@ def test_two_processes_work_at_one_study(tmp_path: Path) -> None:
     out = tmp_path / "study"
     command = [
         sys.executable, "-m", "digitreader", "tune", "--trials", "4", "--dataset", "optdigits",
-        "--epochs", "1", "--set", "network=plain", "--set", "validation=200",
+        "--epochs", "1", "--set", "network=mlp", "--set", "validation=200",
         "--knob", "learning_rate", "--knob", "batch_size", "--out", str(out),
     ]  # fmt: skip
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

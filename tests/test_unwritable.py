@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,6 +77,18 @@ TRAIN = [
 ]  # fmt: skip
 
 
+@pytest.fixture
+def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read what is exported in this process, for a new one would import TensorFlow once more."""
+    pytest.importorskip("tensorflow")
+    from digitreader.training import model_files, runtimes
+
+    def read(name: str, path: Path, images: Any) -> tuple[Any, float]:
+        return runtimes.RUNTIMES[name](path)(images), 1.0
+
+    monkeypatch.setattr(model_files, "afresh", lambda: nullcontext(read))
+
+
 @pytest.fixture(params=["read", "batch", "train", "export", "data download"])
 def command(request: pytest.FixtureRequest) -> Command:
     """Each command that writes."""
@@ -98,7 +110,7 @@ def command(request: pytest.FixtureRequest) -> Command:
             )
         case "export":
             asked = ["export", str(request.getfixturevalue("a_run")), "--format", "json"]
-            import_module("digitreader.training.model_files")
+            request.getfixturevalue("read_here")
             return Command(lambda out: [*asked, "-o", str(out)], ".*.part/*")
     request.getfixturevalue("mirror")
     return Command(
@@ -238,6 +250,7 @@ def test_what_cannot_be_written_is_one_line(
 
 
 @PLACES
+@pytest.mark.usefixtures("read_here")
 def test_an_earlier_file_stays_as_it_was(
     place: tuple[Path, Any], a_run: Path, pictures: Path, capsys: Said
 ) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +174,9 @@ def _split(
     return Split(images, targets)
 
 
+@cache
 def _comes_with_scikit_learn(name: str) -> Dataset:
-    """8×8 digits as glyphs, a fifth of each class for testing.
+    """8×8 digits as glyphs, a fifth of each class for testing; whoever asks again gets the same.
 
     All are from UCI's test part, 13 writers, and both of our parts have all of them: good for
     a quick try, no measure of how strangers' writing is read.
@@ -184,6 +186,8 @@ def _comes_with_scikit_learn(name: str) -> Dataset:
     small, targets = load_digits(return_X_y=True)
     images = np.stack([_enlarged(row.reshape(8, 8) / 16) for row in small])  # [N, 28, 28]
     train, test = hold_out(Split(images, targets.astype(np.int64)), 0.2)
+    for part in (train, test):
+        part.images.flags.writeable = part.targets.flags.writeable = False
     return Dataset(name, known_set(name).labels, train, test, "scikit-learn")
 
 
