@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ EXAMPLES = ROOT / "examples"
 
 # TensorFlow greets on stderr and takes all memory it sees; tests want neither.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:  # which has a core's share of the machine
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts `make test &` like that
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,6 +38,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take long first."""
     place = {f"test_{name}": i for i, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport]:
+    """Tell what a browser showed, and what of it could not be used, where its test failed."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and page is not None:
+        inert = page.locator("[inert]").evaluate_all("all => all.map(each => each.outerHTML)")
+        seen = [page.locator("body").aria_snapshot(), *(html[:500] for html in inert)]
+        report.sections.append(("what the page showed", "\n\n".join(seen)))
+    return report
 
 
 @pytest.fixture(scope="session")

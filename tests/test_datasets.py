@@ -28,6 +28,7 @@ from PIL import Image, ImageDraw
 from digitreader.doors.data_cli import data
 from digitreader.errors import DataError, MissingExtraError, UsageError
 from digitreader.glyphs import centre_of_mass, is_glyph, to_glyph
+from digitreader.training import datasets
 from digitreader.training.catalogue import DATASETS
 from digitreader.training.datasets import Dataset, Split, hold_out, load, one_hot, scaled
 
@@ -114,6 +115,7 @@ def test_optdigits_are_the_same_every_time() -> None:
 
 def test_without_sklearn_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    datasets._comes_with_scikit_learn.cache_clear()
     with pytest.raises(MissingExtraError, match=r"digitreader\[train\]"):
         load("optdigits")
 

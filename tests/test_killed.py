@@ -189,8 +189,8 @@ def test_exporting(warm: Forks, tmp_path: Path, kills: int) -> None:
     tell("export", warm, case, tmp_path, kills)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(MANY, marks=pytest.mark.slow)])
-def test_tuning(tmp_path: Path, kills: int) -> None:
+@pytest.mark.slow
+def test_tuning(tmp_path: Path) -> None:
     """A trial that is killed twice is not tried a third time, so the trials are not the same.
 
     But each is the training that its knobs make, and the best of them is kept.
@@ -233,7 +233,7 @@ def test_tuning(tmp_path: Path, kills: int) -> None:
     )
     with forks(tmp_path, code) as warm:
         case = Case(command, whole_or_not_there, compare, most=150)
-        tell("tune", warm, case, tmp_path, kills)
+        tell("tune", warm, case, tmp_path, MANY)
 
 
 # ---------------------------------------------------------------- batch, data download

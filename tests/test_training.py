@@ -333,7 +333,9 @@ def test_a_broken_keras_file_is_refused(tmp_path: Path, content: bytes) -> None:
         evaluate(tmp_path / "broken.keras", "optdigits")
 
 
+@pytest.mark.slow
 def test_the_default_recipe_learns_mnist_in_an_epoch(mnist: Any, tmp_path: Path) -> None:
+    """Run by `python -m pytest -m slow tests/test_training.py`."""
     run = train(Recipe(epochs=1), tmp_path / "run")
     assert run.validation is not None
     assert run.validation.accuracy > 0.98
