@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digitreader.card import ModelCard
 from digitreader.classifier import Classifier
@@ -58,16 +59,16 @@ def _peers(folder: Path) -> dict[str, Any]:
 
 
 def alone(plan: Plan) -> dict[str, Any]:
-    """One glyph, in ms: ours, and Keras's `predict` on the same network."""
+    """One digit after the other, in ms: ours, and Keras's `predict` on the same network."""
     reader = Reader()
-    network = same_network(reader)
-    glyph = np.random.default_rng(0).integers(0, 256, (1, 28, 28), dtype=np.uint8)
-    scaled = glyph[..., None].astype(np.float32) / 255  # [1, 28, 28, 1]
-    calls = {
-        OURS: partial(reader.classify, glyph),
-        "keras predict": partial(network.predict, scaled, verbose=0),
+    glyphs = plan.digits(max(CALLS.values())).images
+    scaled = glyphs[..., None].astype(np.float32) / 255  # [N, 28, 28, 1]
+    calls: dict[str, tuple[Any, NDArray[Any]]] = {
+        OURS: (reader.classify, glyphs),
+        "keras predict": (partial(same_network(reader).predict, verbose=0), scaled),
     }
-    times = {name: _median_ms(call, plan.count(CALLS[name])) for name, call in calls.items()}
+    times = {name: _median_ms(call, images[: plan.count(CALLS[name])])
+             for name, (call, images) in calls.items()}  # fmt: skip
     return {**times, "ratio": times["keras predict"] / times[OURS]}
 
 
@@ -76,6 +77,7 @@ def same_network(reader: Reader) -> Any:
     return networks.build(reader.card.trained["quick"]["recipe"]["network"], len(reader.labels))
 
 
-def _median_ms(call: Any, calls: int) -> float:
-    times = [seconds_of(call) for _ in range(calls + calls // 10 + 1)]
-    return 1000 * median(times[calls // 10 + 1 :])
+def _median_ms(call: Any, images: NDArray[Any]) -> float:
+    call(images[:1])  # which does not count
+    times = [seconds_of(partial(call, images[i : i + 1])) for i in range(len(images))]
+    return 1000 * median(times)
