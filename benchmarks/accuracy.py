@@ -6,7 +6,7 @@
 A recipe is trained with each of its seeds, as `digitreader train --recipe NAME --seed N` does,
 and reads the test images once, at its end. Every run is kept in `--runs` and added to
 `benchmarks/results/accuracy.json` as it ends, so a stopped benchmark goes on. The runs of `best`
-are the members of the ensemble; students learn from the run of their teacher, which comes first.
+are the members of the ensemble; `distilled` learns from the run of `robust`, which comes first.
 
 The shipped model: calibration on the test images; digits against glyphs of alphabets and letter
 photos, none of whose kinds it was trained on, by area under the ROC curve; the test images harmed
@@ -55,7 +55,7 @@ SEEDS = {
     "fast": 5,
 }  # fmt: skip
 TIMED = ("fast",)  # its runs have all cores
-TEACHERS = {"distilled": "robust", "tiny": "ensemble", "nano": "ensemble"}
+TEACHER = "robust"
 PLAIN_FIGURES = ("parameters", "multiply_adds", "bytes", "cores", "processor")  # of any run
 PARTS = ("quick", "thorough", "plain")  # networks of the shipped model
 DISPUTED = (1901, 2130, 2293, 6576, 9729)  # test images hardly ever read as they are labelled
@@ -98,7 +98,7 @@ def measured(
     out = runs / f"{name}-{recipe.seed}"
     if recipe.members > 1:
         take_members(recipe, out, runs)
-    teacher = runs / f"{TEACHERS[name]}-0" / "model.onnx" if recipe.views else None
+    teacher = runs / f"{TEACHER}-0" / "model.onnx" if recipe.views else None
     run = train(recipe, out, resume=(out / "recipe.json").exists(), data_dir=data / "mnist",
                 fonts=fonts, teacher=teacher)  # fmt: skip
     assert run.test is not None

@@ -138,25 +138,25 @@ def tiny(x: Tensor) -> Tensor:
     from keras import layers
 
     for i, (first, second) in enumerate(((12, 16), (16, 24), (24, 24))):
-        x = layers.MaxPooling2D()(x) if i else x
-        x = _normalised(_conv(second)(_normalised(_conv(first)(x))))
+        x = _conv(second)(_normalised(_conv(first)(x)))
+        x = _normalised(layers.MaxPooling2D()(x) if i < 2 else x)
     return layers.GlobalMaxPooling2D()(x)  # [N, 24]
 
 
 def nano(x: Tensor) -> Tensor:
-    """One convolution of 12, used again at every scale and added to its input: 1,800 parameters.
+    """Blocks that convolve each map by itself, mix all and add to their input: 1,900 parameters.
 
-    Only its batch norms differ from use to use (Liang & Hu 2015, recurrent convolutions).
+    Such separable convolutions (Chollet 2017) are wider for their parameters than others.
     """
     from keras import layers
 
-    x = _normalised(layers.MaxPooling2D()(_conv(12)(x)))  # [N, 14, 14, 12]
-    shared = _conv(12)
-    for i in range(5):
-        x = layers.MaxPooling2D()(x) if i == 2 else x  # [N, 7, 7, 12]
-        norm = layers.BatchNormalization(momentum=0.9)
-        x = layers.ReLU()(layers.Add()([x, norm(shared(x))]))
-    return layers.GlobalMaxPooling2D()(x)  # [N, 12]
+    x = _normalised(layers.MaxPooling2D()(_conv(17)(x)))  # [N, 14, 14, 17]
+    for i in range(3):
+        x = layers.MaxPooling2D()(x) if i == 1 else x  # [N, 7, 7, 17]
+        inner = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+        inner = layers.Conv2D(17, 1, use_bias=False)(inner)
+        x = layers.ReLU()(layers.Add()([x, layers.BatchNormalization(momentum=0.9)(inner)]))
+    return layers.GlobalMaxPooling2D()(x)  # [N, 17]
 
 
 def lenet5(x: Tensor) -> Tensor:

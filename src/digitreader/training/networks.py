@@ -155,7 +155,7 @@ NETWORKS: dict[str, Network] = {
     ),
     "resnet-20": Network(bodies.resnet_20, "the ResNet of 20 layers made for CIFAR-10"),
     "tiny": Network(bodies.tiny, "six narrow convolutions, 19,000 parameters"),
-    "nano": Network(bodies.nano, "one convolution at every scale, 1,800 parameters"),
+    "nano": Network(bodies.nano, "three separable convolutions, 1,900 parameters"),
     "plain": Network(bodies.plain, "three convolutions 32-64-128, dense 128"),
     "dense-128": Network(bodies.dense_128, "two convolutions 32-64, dense 128"),
     "dense-64-dropout": Network(
