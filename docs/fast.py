@@ -103,8 +103,8 @@ def growth(told: Row) -> Iterator[str]:
     )
 
 
-def stages(told: dict[str, dict[str, float]]) -> Iterator[str]:
-    for what, taken in told.items():
+def stages(told: Row) -> Iterator[str]:
+    for what, taken in ((key, value) for key, value in told.items() if key != "load_before"):
         name, _, unit = what.partition(", ")
         told_of = "; ".join(f"{stage} {time:.0f} {unit}" for stage, time in taken.items())
         yield f"- A {name}: {told_of}."
