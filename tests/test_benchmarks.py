@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 sys.path.append(str(Path(__file__).parent.parent / "docs"))
 
 import fast
+import measured
 
 import speed_growth
 import speed_pages
@@ -236,8 +237,8 @@ def test_speed_is_measured_and_told(tiny: Plan, monkeypatch: pytest.MonkeyPatch)
     assert 30 < million["memory_mb"]["pss"]["most"] <= million["memory_mb"]["rss"]["most"] < 4000
     assert list(growth["glyphs"]) == ["1", "10"]
     assert list(growth["pages"]) == ["1", "3"]
-    measured = {"speed": {"command": "c", **results}, "team": fast.result("team")}
-    monkeypatch.setattr(fast, "result", measured.__getitem__)
+    results_of = {"speed": {"command": "c", **results}, "team": measured.result("team")}
+    monkeypatch.setattr(fast, "result", results_of.__getitem__)
     page = fast.page("<!-- numbers: made by `make docs` -->\n<!-- end of numbers -->")
     assert "| MNIST from Parquet to Parquet |" in page
     assert "for 70 | 5 s |" in page
