@@ -6,6 +6,7 @@ import csv
 import os
 import signal
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,11 @@ def pytest_runtest_makereport(
     """Tell what a browser showed, and what of it could not be used, where its test failed."""
     report = yield
     page = getattr(item, "funcargs", {}).get("page")
-    if report.when == "call" and report.failed and page is not None:
-        inert = page.locator("[inert]").evaluate_all("all => all.map(each => each.outerHTML)")
-        seen = [page.locator("body").aria_snapshot(), *(html[:500] for html in inert)]
-        report.sections.append(("what the page showed", "\n\n".join(seen)))
+    if report.when == "call" and report.failed and hasattr(page, "locator"):
+        with suppress(Exception):  # a browser that has gone shows nothing
+            inert = page.locator("[inert]").evaluate_all("all => all.map(each => each.outerHTML)")
+            seen = [page.locator("body").aria_snapshot(), *(html[:500] for html in inert)]
+            report.sections.append(("what the page showed", "\n\n".join(seen)))
     return report
 
 

@@ -258,6 +258,13 @@ def test_a_file_that_differs_is_not_kept_and_the_others_are(
     assert ["error" in kind for kind in kinds] == [True, True, True, False]
 
 
+def test_a_process_that_has_gone_before_it_is_asked_is_told(tmp_path: Path) -> None:
+    with runtimes._process(tmp_path / "errors") as process:
+        process.kill()
+        told = f"it ended with {process.wait()}"
+        assert runtimes._answer(process, ["onnx"], tmp_path / "errors") == told
+
+
 def test_a_file_that_its_program_cannot_read_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

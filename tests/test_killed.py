@@ -1,6 +1,6 @@
 """Commands that are killed at any moment leave nothing half-written, and go on to the same end.
 
-A few kills of each here; fifty of each, which takes half an hour:
+A few kills of each but `tune` here; fifty of each, which takes half an hour:
 `python -m pytest -m slow tests/test_killed.py -s`
 """
 

@@ -199,8 +199,6 @@ RECIPES: dict[str, Recipe] = {
         patience=18,
         averaged=0.99,
     ),
-    "tiny": SMALL.with_changes(network="tiny", epochs=30),
-    "nano": SMALL.with_changes(network="nano", epochs=60, temperature=0.5),
     "distilled": Recipe(  # a student of `robust`
         network="compact",
         augment="strong",
@@ -214,6 +212,9 @@ RECIPES: dict[str, Recipe] = {
         views=12,
         label_smoothing=0.0,
     ),
+    # Of few parameters.
+    "tiny": SMALL.with_changes(network="tiny", epochs=30),
+    "nano": SMALL.with_changes(network="nano", epochs=60, temperature=0.5),
     # A trained model, taught a few dozen digits that it read wrong.
     "corrections": Recipe(epochs=3, batch_size=64, learning_rate=1e-3, replayed=2500),
     # The starting projects' networks, under their own recipes: peers in benchmarks.

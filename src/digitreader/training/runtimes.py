@@ -91,8 +91,11 @@ def _answer(process: subprocess.Popen[str], asked: list[str], errors: Path) -> s
     """Ask a process to read a file; return what went wrong, or nothing."""
     assert process.stdin is not None
     assert process.stdout is not None
-    with suppress(BrokenPipeError):  # it has ended, and gives no answer
+    try:
         print(json.dumps(asked), file=process.stdin, flush=True)
+    except BrokenPipeError:  # it has ended, and gives no answer
+        with suppress(BrokenPipeError):  # nor can what was asked be flushed later
+            process.stdin.close()
     if answer := process.stdout.readline():
         return str(json.loads(answer))
     code = process.wait()
