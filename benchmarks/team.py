@@ -59,23 +59,26 @@ def main() -> None:
         "processes": {str(size): row for size, row in rows.items()},
         "times_as_fast": one["step_seconds"] / rows[2]["step_seconds"],
         "bytes_a_step": 4 * one["parameters"],
-        "expected": [
-            {
-                "times_a_core": times,
-                "batches": batches,
-                **{
-                    link: faster(
-                        batches * one["step_seconds"] / times, 4 * one["parameters"], *speed
-                    )
-                    for link, speed in LINKS.items()
-                },
-            }
-            for times in TIMES_A_CORE
-            for batches in BATCHES
-        ],
+        "expected": expected(one["step_seconds"], 4 * one["parameters"]),
     }
     write_json_file(result, RESULT)
     print(json.dumps(result, indent=2))
+
+
+def expected(compute: float, size: int) -> list[dict[str, Any]]:
+    """For devices and batches of several kinds, how many times as fast DEVICES of them would be."""
+    return [
+        {
+            "times_a_core": times,
+            "batches": batches,
+            "by_link": {
+                link: faster(batches * compute / times, size, *speed)
+                for link, speed in LINKS.items()
+            },
+        }
+        for times in TIMES_A_CORE
+        for batches in BATCHES
+    ]
 
 
 def faster(compute: float, size: int, latency: float, bandwidth: float) -> float:

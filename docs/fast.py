@@ -119,15 +119,16 @@ def team(told: Row) -> Iterator[str]:
         f"{1000 * two['step_seconds']:.0f} ms by two), to {100 * two['accuracy']:.2f}% of the test "
         f"images ({100 * one['accuracy']:.2f}%). The {told['network']} network's gradients are "
         f"{told['bytes_a_step'] / 1e6:.2f} MB a step. What eight devices would give in place of "
-        "one, worked out from that:"
+        "one, worked out from that, were what is computed divided evenly:"
     )
     yield ""
-    links = [key for key in told["expected"][0] if key not in {"times_a_core", "batches"}]
+    expected = told["expected"]
     rows = [
-        (f"{row['times_a_core']:,}×", f"{row['batches']}×", *(times(row[link]) for link in links))
-        for row in told["expected"]
+        (f"{row['times_a_core']:,}×", f"{row['batches']}×", *map(times, row["by_link"].values()))
+        for row in expected
     ]
-    yield from table(("a device, against this core", "batch, against the recipe's", *links), rows)
+    head = ("a device, against this core", "batch, against the recipe's", *expected[0]["by_link"])
+    yield from table(head, rows)
     yield from ("", about(told))
 
 

@@ -75,7 +75,7 @@ def card(page: str) -> str:
 
 def training(part: str, told: Any) -> Iterator[str]:
     """Tell how one of the shipped model's networks was trained."""
-    recipe = ", ".join(f"{knob} {value}" for knob, value in told["recipe"].items())
+    recipe = ", ".join(f"{knob} {value}" for knob, value in told["recipe"].items() if value != "")
     yield f"- The {part} network's recipe: {recipe}."
     yield (
         f"  Epochs run {told['epochs_run']}, best epoch {told['best_epoch']}, "
