@@ -8,6 +8,7 @@ import signal
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell what a browser showed, and what of it could not be used, where its test failed."""
     report = yield
-    page = getattr(item, "funcargs", {}).get("page")
+    page: Any = getattr(item, "funcargs", {}).get("page")
     if report.when == "call" and report.failed and hasattr(page, "locator"):
         with suppress(Exception):  # a browser that has gone shows nothing
             inert = page.locator("[inert]").evaluate_all("all => all.map(each => each.outerHTML)")
