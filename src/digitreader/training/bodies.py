@@ -46,7 +46,7 @@ def compact(x: Tensor) -> Tensor:
     x = _normalised(layers.Conv2D(16, 5, strides=2, padding="same", use_bias=False)(x))
     x = _normalised(_conv(16)(x))  # [N, 14, 14, 16]
     x = _normalised(_conv(64, 2)(x))  # [N, 7, 7, 64]
-    inner = layers.BatchNormalization(momentum=0.9)(_conv(64)(_normalised(_conv(64)(x))))
+    inner = _norm()(_conv(64)(_normalised(_conv(64)(x))))
     x = layers.ReLU()(layers.Add()([x, inner]))
     return layers.GlobalMaxPooling2D()(x)  # [N, 64]
 
@@ -108,7 +108,7 @@ def residual(x: Tensor, widths: tuple[int, int, int], blocks: int) -> Tensor:
         x = _normalised(_conv(width)(_halved(x)))  # [N, 14, 14, middle], [N, 7, 7, last]
         for _ in range(blocks):
             inner = _normalised(_conv(width)(x))
-            inner = layers.BatchNormalization(momentum=0.9)(_conv(width)(inner))
+            inner = _norm()(_conv(width)(inner))
             x = layers.ReLU()(layers.Add()([x, inner]))
     return layers.GlobalMaxPooling2D()(x)  # [N, last]
 
@@ -125,10 +125,10 @@ def resnet_20(x: Tensor) -> Tensor:
         for block in range(3):
             halving = 2 if width > 16 and block == 0 else 1
             inner = _normalised(_conv(width, halving)(x))
-            inner = layers.BatchNormalization(momentum=0.9)(_conv(width)(inner))
+            inner = _norm()(_conv(width)(inner))
             if halving == 2:
                 x = layers.Conv2D(width, 1, strides=2, use_bias=False)(x)
-                x = layers.BatchNormalization(momentum=0.9)(x)
+                x = _norm()(x)
             x = layers.ReLU()(layers.Add()([x, inner]))
     return layers.GlobalAveragePooling2D()(x)  # [N, 64]
 
@@ -155,7 +155,7 @@ def nano(x: Tensor) -> Tensor:
         x = layers.MaxPooling2D()(x) if i == 1 else x  # [N, 7, 7, 17]
         inner = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
         inner = layers.Conv2D(17, 1, use_bias=False)(inner)
-        x = layers.ReLU()(layers.Add()([x, layers.BatchNormalization(momentum=0.9)(inner)]))
+        x = layers.ReLU()(layers.Add()([x, _norm()(inner)]))
     return layers.GlobalMaxPooling2D()(x)  # [N, 17]
 
 
@@ -189,11 +189,17 @@ def _conv(filters: int, stride: int = 1) -> keras.Layer:
     return layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)
 
 
-def _normalised(x: Tensor) -> Tensor:
+def _norm() -> keras.Layer:
     from keras import layers
 
     # A short run sees a few hundred steps: the usual momentum of 0.99 would lag behind it.
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    return layers.BatchNormalization(momentum=0.9)
+
+
+def _normalised(x: Tensor) -> Tensor:
+    from keras import layers
+
+    return layers.ReLU()(_norm()(x))
 
 
 def _halved(x: Tensor) -> Tensor:
