@@ -108,10 +108,12 @@ def opened(page: Page, address: str) -> Locator:
 
 
 def draw(page: Page, *strokes: Stroke) -> None:
-    """Draw with the mouse; points are in the drawing's own pixels."""
+    """Draw with the mouse, until all is read; points are in the drawing's own pixels."""
     for stroke in strokes:
         set_down(page, stroke)
         page.mouse.up()
+    expect(page.locator(CANVAS)).to_have_attribute("aria-busy", "false")
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def set_down(page: Page, stroke: Stroke) -> None:

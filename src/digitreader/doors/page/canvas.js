@@ -145,8 +145,8 @@ class Drawing {
   changed() {
     this.unsent = true;
     this.boxes = this.strokes.length ? this.boxes : [];
-    this.show();
     if (!this.waiting || !this.stroke) this.send();
+    this.show();
   }
 
   send() {
@@ -167,6 +167,7 @@ class Drawing {
   // --- what is seen --------------------------------------------------------------------------
 
   show() {
+    this.canvas.ariaBusy = this.waiting; // what stands beside it is of an earlier state
     const ink = this.canvas.getContext("2d");
     ink.setTransform(SHARP, 0, 0, SHARP, 0, 0);
     ink.clearRect(0, 0, this.canvas.width, this.canvas.height);
