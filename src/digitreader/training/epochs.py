@@ -165,7 +165,6 @@ def restored(
     """
     if not (folder / "last.npz").exists():
         return []
-    optimizer.build(network.trainable_variables)
     try:
         with (folder / "last.npz").open("rb") as file, np.load(file, allow_pickle=False) as state:
             for i, variable in enumerate([*network.variables, *optimizer.variables]):

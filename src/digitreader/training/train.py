@@ -278,11 +278,17 @@ def _made_up(kept: Split, classes: int, recipe: Recipe, fonts: Path | None) -> S
 
 
 def compile_network(network: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Give a network the recipe's loss and optimiser; `steps` are those of an epoch."""
+    """Give a network the recipe's loss and optimiser; `steps` are those of an epoch.
+
+    All their variables are there before the first step: TensorFlow traces a step that makes
+    some of them twice.
+    """
+    chosen = optimizer(recipe, steps)
+    chosen.build(network.trainable_variables)
     network.compile(
-        optimizer(recipe, steps),
+        chosen,
         keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.label_smoothing
         ),
-        metrics=["accuracy"],
+        metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
     )
