@@ -30,8 +30,9 @@ def knowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that reads optdigits, but no sevens that look to the other side."""
     folder = tmp_path_factory.mktemp("finetune") / "knowing"
     recipe = Recipe(
-        dataset="optdigits", network="dense-64-dropout", epochs=6, batch_size=32, learning_rate=3e-3, fold=1
-    )
+        dataset="optdigits", network="dense-64-dropout", epochs=6, batch_size=32,
+        learning_rate=3e-3, fold=1,
+    )  # fmt: skip
     train(recipe, folder)
     return folder
 
