@@ -155,6 +155,7 @@ def test_onnx_gives_probabilities_besides_logits(nested: Path, exported: tuple[P
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
+@pytest.mark.usefixtures("read_here")
 def test_views_are_exported_though_they_are_not_in_the_kept_network(
     nested: Path, tmp_path: Path, optdigits: Any
 ) -> None:

@@ -136,7 +136,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
 def test_training(warm: Forks, tmp_path: Path, kills: int) -> None:
     def command(out: Path) -> tuple[str, ...]:
         resume = ("--resume",) if (out / "recipe.json").exists() else ()
-        return (*TRAIN, "--epochs", "5", "--out", str(out), *resume)
+        return (*TRAIN, "--epochs", "3", "--out", str(out), *resume)
 
     unbroken = tmp_path / "unbroken"
     assert warm.run(command(unbroken)) == 0, warm.log.read_text()

@@ -87,7 +87,7 @@ def test_an_export_that_differs_is_not_called_done(tmp_path: Path) -> None:
 
 
 def test_another_backend_has_its_network_written_by_tensorflow(tmp_path: Path) -> None:
-    network = networks.shifted(networks.build("tiny", 10), 1)
+    network = networks.shifted(networks.build("mlp", 10), 1)
     card = ModelCard("m", LABELS, 1.5, 0.5, trained={"seed": 3})
     export.write_onnx(network, tmp_path / "here.onnx", card)
     with patch.object(keras.backend, "backend", return_value="jax"):

@@ -33,7 +33,9 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_two_processes_work_at_one_study(tmp_path: Path) -> None:
+    """Most of a minute: `python -m pytest -m slow tests/test_tune.py`."""
     out = tmp_path / "study"
     command = [
         sys.executable, "-m", "digitreader", "tune", "--trials", "4", "--dataset", "optdigits",

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,18 +75,6 @@ TRAIN = [
     "train", "--dataset", "optdigits", "--network", "dense-64-dropout", "--batch-size", "64",
     "--set", "precision=float32",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read what is exported in this process, for a new one would import TensorFlow once more."""
-    pytest.importorskip("tensorflow")
-    from digitreader.training import model_files, runtimes
-
-    def read(name: str, path: Path, images: Any) -> tuple[Any, float]:
-        return runtimes.RUNTIMES[name](path)(images), 1.0
-
-    monkeypatch.setattr(model_files, "afresh", lambda: nullcontext(read))
 
 
 @pytest.fixture(params=["read", "batch", "train", "export", "data download"])
