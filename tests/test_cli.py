@@ -213,7 +213,7 @@ def test_a_model_is_trained_measured_and_read_with(
 ) -> None:
     out = tmp_path / "run"
     trained = digitreader(
-        "train", "--dataset", "optdigits", "--network", "plain", "--epochs", "6",
+        "train", "--dataset", "optdigits", "--network", "dense-64-dropout", "--epochs", "6",
         "--batch-size", "64", "--out", out,
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
