@@ -27,7 +27,7 @@ from digitreader.classifier import Classifier
 from killing import Case, Forks, forks, killed
 from test_download import CONTENT, packed
 
-FEW, MANY = 2, 50
+FEW, MANY = 1, 50
 WARM = """
 from contextlib import nullcontext
 from functools import cache

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from digitreader.classifier import Classifier
 from digitreader.doors.cli import run
 from digitreader.errors import ExitCode, UsageError, WriteError
 from digitreader.outputs import write_json_file
@@ -432,6 +433,22 @@ sys.exit(run(sys.argv[2:]))
 
 
 # ---------------------------------------------------------------- drafts
+
+
+@pytest.mark.slow
+def test_two_exports_at_once_end_as_one(a_run: Path, tmp_path: Path) -> None:
+    """Half a minute: `python -m pytest -m slow tests/test_unwritable.py`."""
+    both, alone = tmp_path / "both", tmp_path / "alone"
+    line = [sys.executable, "-m", "digitreader", "export", str(a_run)]
+    line += ["--format", "onnx", "--format", "json", "-o"]
+    two = [subprocess.Popen([*line, str(both)]) for _ in range(2)]
+    assert [process.wait(4 * PATIENCE) for process in two] == [0, 0]
+    subprocess.run([*line, str(alone)], check=True)
+    assert files(both).keys() == files(alone).keys()
+    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
+    ours, theirs = (Classifier.open(folder / "run.onnx") for folder in (both, alone))
+    np.testing.assert_array_equal(ours.logits(images), theirs.logits(images))
+    assert (both / "run.json").read_text() == (alone / "run.json").read_text()
 
 
 def test_what_goes_wrong_leaves_the_file_as_it_was(tmp_path: Path) -> None:
