@@ -86,7 +86,9 @@ def test_an_export_that_differs_is_not_called_done(tmp_path: Path) -> None:
         export.check_parity(network, tmp_path / "m.onnx", np.zeros((3, 28, 28), np.uint8))
 
 
+@pytest.mark.slow
 def test_another_backend_has_its_network_written_by_tensorflow(tmp_path: Path) -> None:
+    """Half a minute on a busy machine: `python -m pytest -m slow tests/test_networks.py`."""
     network = networks.shifted(networks.build("mlp", 10), 1)
     card = ModelCard("m", LABELS, 1.5, 0.5, trained={"seed": 3})
     export.write_onnx(network, tmp_path / "here.onnx", card)

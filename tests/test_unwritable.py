@@ -282,7 +282,9 @@ def test_a_batch_on_a_full_disk_goes_on_when_there_is_room(
         }
 
 
+@pytest.mark.slow
 def test_a_training_whose_disk_fills_up_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    """A quarter of a minute: `python -m pytest -m slow tests/test_unwritable.py`."""
     keras = pytest.importorskip("keras")
     from digitreader.training.recipes import Recipe
     from digitreader.training.train import train
