@@ -1,6 +1,6 @@
 """Commands that are killed at any moment leave nothing half-written, and go on to the same end.
 
-A few kills of each but `tune` here; fifty of each, which takes half an hour:
+A kill of each but `tune` here; fifty of each, which takes half an hour:
 `python -m pytest -m slow tests/test_killed.py -s`
 """
 
@@ -27,7 +27,7 @@ from digitreader.classifier import Classifier
 from killing import Case, Forks, forks, killed
 from test_download import CONTENT, packed
 
-FEW, MANY = 1, 50
+ONE, MANY = 1, 50
 WARM = """
 from contextlib import nullcontext
 from functools import cache
@@ -60,7 +60,7 @@ def tell(command: str, forks: Forks, case: Case, tmp_path: Path, kills: int) -> 
     print(f"{command}: {tally.kills} kills, {tally.ends} came to their end, all as unbroken")
 
 
-kills = pytest.mark.parametrize("kills", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+kills = pytest.mark.parametrize("kills", [ONE, pytest.param(MANY, marks=pytest.mark.slow)])
 
 
 # ---------------------------------------------------------------- files under their names

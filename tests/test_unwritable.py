@@ -434,9 +434,6 @@ sys.exit(run(sys.argv[2:]))
 """
 
 
-# ---------------------------------------------------------------- drafts
-
-
 @pytest.mark.slow
 def test_two_exports_at_once_end_as_one(a_run: Path, tmp_path: Path) -> None:
     """Half a minute: `python -m pytest -m slow tests/test_unwritable.py`."""
@@ -451,6 +448,9 @@ def test_two_exports_at_once_end_as_one(a_run: Path, tmp_path: Path) -> None:
     ours, theirs = (Classifier.open(folder / "run.onnx") for folder in (both, alone))
     np.testing.assert_array_equal(ours.logits(images), theirs.logits(images))
     assert (both / "run.json").read_text() == (alone / "run.json").read_text()
+
+
+# ---------------------------------------------------------------- drafts
 
 
 def test_what_goes_wrong_leaves_the_file_as_it_was(tmp_path: Path) -> None:

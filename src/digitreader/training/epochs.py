@@ -155,7 +155,7 @@ def _validated(network: keras.Model, held: Split) -> Row:
 def restored(
     folder: Path, network: keras.Model, optimizer: keras.optimizers.Optimizer, steps: int
 ) -> list[Row]:
-    """Set a network and its optimiser to the last whole epoch; return the history up to it.
+    """Set a network and its built optimiser to the last whole epoch; return the history till then.
 
     The optimiser's own count of steps says which epoch that was: a history that is an epoch
     ahead (killed between the two files) is cut back to it.

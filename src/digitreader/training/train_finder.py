@@ -108,6 +108,7 @@ def _begun(recipe: FinderRecipe) -> keras.Model:
         use_ema=True,
         ema_momentum=recipe.averaged,
     )
+    optimizer.build(network.trainable_variables)  # else TensorFlow traces the first step twice
     network.compile(optimizer, page_network.loss)
     return network
 
