@@ -82,13 +82,15 @@ def test_pictures_are_annotated_and_inputs_shown_without_overwriting(tmp_path: P
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     picture = (EXAMPLES / "felt_pen.png").read_bytes()
-    for name in ("a/x.png", "b/x.png"):
+    longest = 125 * "ü"  # the 254 bytes of its name leave no room for a number
+    for name in ("a/x.png", "b/x.png", f"b/{longest}.png"):
         (tmp_path / name).write_bytes(picture)
     arguments = ["read", str(tmp_path), "--annotate", str(tmp_path / "out"),
                  "--show-input", str(tmp_path / "in")]  # fmt: skip
     assert digitreader(*arguments).returncode == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["x-2.png", "x.png"]
-    assert sorted(p.name for p in (tmp_path / "in").iterdir()) == ["x-1-7.png", "x-2-1-7.png"]
+    out, inputs = (sorted(p.name for p in (tmp_path / name).iterdir()) for name in ("out", "in"))
+    assert out == ["x-2.png", "x.png", f"{longest[:50]}.png"]
+    assert inputs == ["x-1-7.png", "x-2-1-7.png", f"{longest[:50]}-1-7.png"]
     seen = np.asarray(Image.open(tmp_path / "in" / "x-1-7.png"))
     assert seen.shape == (28, 28)
     assert np.flatnonzero(seen.any(axis=1)).size == 20
@@ -102,6 +104,7 @@ def test_pictures_are_annotated_and_inputs_shown_without_overwriting(tmp_path: P
         (["read", "x.png", "-o", "x.xls"], 2, "names no format"),
         (["read", "x.png", "-o", "nowhere/x.csv"], 2, "no folder nowhere"),
         (["read", "x.png", "--layout", "line"], 2, "'auto', 'single', 'page'"),
+        (["tune", "--trials", "0"], 2, "not in the range x>=1"),
         (
             ["read", str(EXAMPLES / "chalk.jpg"), "--model", "none.onnx"],
             3,

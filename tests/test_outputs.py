@@ -113,6 +113,12 @@ def test_a_table_in_a_pipe_is_not_cut() -> None:
     assert "60.0%" in table
 
 
+def test_a_table_commands_no_terminal() -> None:
+    """A name may hold anything; in a table it is a row's first cell, and never more."""
+    table = written("table", [Reading.failed("a\x1b[31m\n\x9bb", 1, "m", "broken")])
+    assert table.splitlines()[1].startswith(r"a\x1b[31m\n\x9bb ")
+
+
 @pytest.mark.parametrize(
     ("confidence", "shown"), [(1.0, "100.0%"), (0.99999, "99.9%"), (0.5, "50.0%"), (0.0, "0.0%")]
 )

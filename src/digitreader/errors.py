@@ -30,10 +30,7 @@ class DigitReaderError(Exception):
     exit_code: ExitCode = ExitCode.SOME_FAILED
 
     def __str__(self) -> str:
-        return "".join(
-            c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
-            for c in super().__str__()
-        )
+        return printable(super().__str__())
 
 
 class SourceError(DigitReaderError):
@@ -80,6 +77,13 @@ class MissingExtraError(DigitReaderError):
             f"{feature} needs the '{extra}' extra, which is not installed: "
             f"pip install 'digitreader[{extra}]'"
         )
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes for what would end a line or command a terminal."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
 
 
 def first_line(said: object) -> str:

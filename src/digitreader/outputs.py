@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.arrow import schema, table_of
-from digitreader.errors import UsageError
+from digitreader.errors import UsageError, printable
 from digitreader.reading import Digit, Reading, percent
 from digitreader.writing import whole
 
@@ -114,10 +114,10 @@ def write_table(readings: Iterable[Reading], stream: TextIO, labels: Labels) -> 
     table = Table("picture", "text", "confidence", "status", box=None, pad_edge=False)
     table.columns[1].no_wrap = True
     for reading in readings:
-        several = reading.page > 1
+        name = printable(reading.source)
         lowest = min((digit.confidence for digit in reading.digits), default=None)
         table.add_row(
-            Text(f"{reading.source} (page {reading.page})" if several else reading.source),
+            Text(f"{name} (page {reading.page})" if reading.page > 1 else name),
             Text(reading.text, style="bold"),
             "" if lowest is None else percent(lowest),
             Text(reading.error or reading.status, style=STATUS_STYLES[reading.status]),

@@ -300,12 +300,14 @@ def _is_pdf(content: Path | bytes, name: str) -> bool:
 def _downloaded(url: str) -> bytes:
     import urllib.request  # 40 ms that only web addresses cost
     from http.client import HTTPException
+    from urllib.error import URLError
 
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             return _limited(answer.read(MAX_BYTES + 1), url)
-    except (HTTPException, OSError, ValueError) as error:  # an URLError is an OSError
-        raise SourceError(f"{url}: cannot be fetched: {first_line(error)}") from error
+    except (HTTPException, OSError, ValueError) as error:
+        why = error.reason if type(error) is URLError else error  # an HTTPError says more itself
+        raise SourceError(f"{url}: cannot be fetched: {first_line(why)}") from error
 
 
 def _limited(data: bytes, name: str) -> bytes:

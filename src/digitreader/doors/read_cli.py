@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from digitreader.reader import Layout, Reader
     from digitreader.sources import Page
 
+MOST_IN_NAME = 100  # bytes of a source, and of a label, in the names of pictures; systems take 255
 OUT_FOLDER = click.Path(file_okay=False, path_type=Path)
 LAYOUT = click.option(
     "--layout",
@@ -193,7 +194,7 @@ class _Work:
         if folders.annotate:
             _save(annotated(page.pixels, reading, page.shape), folders.annotate / f"{name}.png")
         for i, digit in enumerate(reading.digits, start=1):
-            file = _plain(f"{name}-{i}-{digit.label}.png")  # a label may be any text
+            file = f"{name}-{i}-{_plain(str(digit.label))}.png"
             if folders.show_input:
                 from PIL import Image
 
@@ -217,9 +218,10 @@ def _save(picture: Image.Image, path: Path) -> None:
         picture.save(draft)
 
 
-def _plain(name: str) -> str:
-    """Return what any file system takes as a name, and none as a path."""
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+def _plain(text: str) -> str:
+    """Return what any file system takes in a name, and none as a path, of a name or a label."""
+    plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
+    return plain.encode()[:MOST_IN_NAME].decode(errors="ignore")
 
 
 def _progress(planned: list[Planned], quiet: bool) -> Iterable[Planned]:

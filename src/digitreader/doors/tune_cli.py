@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--trials", default=30, show_default=True, help="Of the study, in all.")
+@click.option(
+    "--trials", type=click.IntRange(1), default=30, show_default=True, help="Of the study, in all."
+)
 @click.option(
     "--recipe",
     default="default",
