@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -186,6 +188,17 @@ def test_a_trial_whose_process_was_killed_is_tried_once_more(
 
 def test_the_default_recipe_lies_within_the_space() -> None:
     assert [knob for knob, space in SPACE.items() if getattr(Recipe(), knob) not in space] == []
+
+
+def test_a_database_whose_making_was_killed_holds_one_study_of_a_name(tmp_path: Path) -> None:
+    """Optuna makes its tables first, then their indices, and makes up for no index later."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    tuning._storage(url).engine.dispose()
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as database:
+        database.execute("DROP INDEX ix_studies_study_name")
+    for _ in range(3):
+        assert tuning._opened(url, "s").study_name == "s"
+    assert optuna.get_all_study_names(url) == ["s"]
 
 
 @pytest.mark.parametrize(

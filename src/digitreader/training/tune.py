@@ -193,11 +193,18 @@ def _begun(url: str, name: str, recipe: Recipe, turned: tuple[str, ...]) -> Stud
 
 
 def _opened(url: str, name: str) -> Study:
-    """Open a study, or make it; of processes that make it at once all but one fail at first."""
+    """Open a study, or make it; of processes that make it at once all but one fail at first.
+
+    Its name is looked for before it is made: where a process was killed while it made the
+    database, the index that keeps names apart may be missing for good.
+    """
     for pause in PAUSES:
         try:
+            storage = _storage(url)
+            if name in optuna.get_all_study_names(storage):
+                return optuna.load_study(storage=storage, study_name=name)
             return optuna.create_study(
-                storage=_storage(url), study_name=name, direction="maximize", load_if_exists=True
+                storage=storage, study_name=name, direction="maximize", load_if_exists=True
             )
         except SQLAlchemyError:
             time.sleep(pause)
