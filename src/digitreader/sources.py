@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from digitreader.camera import is_webcam, not_a_camera, take
 from digitreader.documents import draw, is_pdf
-from digitreader.errors import SourceError, first_line
+from digitreader.errors import SourceError, first_line, printable
 from digitreader.pictures import (
     KINDS,
     MAX_PIXELS,
@@ -83,27 +83,20 @@ class Failed:
     why: str
 
 
-def expand(arguments: Iterable[str], besides: AbstractSet[str] = frozenset()) -> Iterator[str]:
-    """Turn what a user typed into single sources, in order.
+def expand(
+    arguments: Iterable[str], besides: AbstractSet[str] = frozenset()
+) -> Iterator[str | Failed]:
+    """Turn what a user typed into single sources, in order; what leads to none is a `Failed` one.
 
     A folder gives the pictures in it and below, and files with the suffixes `besides`; a pattern
-    gives what matches it, `@list.txt` the lines of that file. Anything else stays as it is.
-
-    Raises:
-        SourceError: a list cannot be read, or a folder or a pattern holds no picture; raised
-            in its turn, so that what came before is kept.
+    gives what matches it, `@list.txt` the lines of that file. Anything else stays as it is, and
+    is not opened.
     """
     for argument in arguments:
-        if argument.startswith("@"):
-            yield from _listed(argument, besides)
-        elif is_url(argument) or is_webcam(argument) or argument == "-":
-            yield argument
-        elif os.path.isdir(argument):  # noqa: PTH112 (which may be no path at all)
-            yield from _files_in(Path(argument), SUFFIXES | besides)
-        elif glob.has_magic(argument) and not os.path.exists(argument):  # noqa: PTH110
-            yield from _matching(argument)
-        else:
-            yield argument
+        try:
+            yield from _sources_of(argument, besides)
+        except SourceError as error:
+            yield Failed(argument, 1, str(error))
 
 
 def open_pages(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
@@ -185,18 +178,40 @@ def missing(source: str) -> str | None:
 # --- finding ----------------------------------------------------------------------------------
 
 
-def _listed(argument: str, besides: AbstractSet[str]) -> Iterator[str]:
+def _sources_of(argument: str, besides: AbstractSet[str]) -> Iterator[str | Failed]:
+    if argument.startswith("@"):
+        yield from _listed(argument, besides)
+    elif is_url(argument) or is_webcam(argument) or argument == "-":
+        yield from _checked([argument])
+    elif os.path.isdir(argument):  # noqa: PTH112 (which may be no path at all)
+        yield from _checked(_files_in(Path(argument), SUFFIXES | besides))
+    elif glob.has_magic(argument) and not os.path.exists(argument):  # noqa: PTH110
+        yield from _checked(_matching(argument))
+    else:
+        yield from _checked([argument])
+
+
+def _checked(sources: Iterable[str]) -> Iterator[str | Failed]:
+    for source in sources:
+        why = missing(source)
+        yield source if why is None else Failed(source, 1, printable(why))
+
+
+def _listed(argument: str, besides: AbstractSet[str]) -> Iterator[str | Failed]:
     """Yield what a list names, which may not be lists: one could name itself."""
     try:
-        with open(argument[1:], encoding="utf-8") as file:  # noqa: PTH123 (may be no path at all)
+        # As Windows' editors begin a text, and with names that are none in UTF-8.
+        with open(argument[1:], encoding="utf-8-sig", errors="surrogateescape") as file:  # noqa: PTH123
             while line := file.readline(LONGEST_NAME):
                 name = line.strip()
-                if len(line) == LONGEST_NAME or name.startswith("@"):
-                    raise SourceError(f"{argument}: expected a picture a line, got {name[:50]}")
-                if name and not name.startswith("#"):
+                if len(line) == LONGEST_NAME or "\0" in line:
+                    raise SourceError(f"{argument}: expected a picture a line, got {name[:50]!a}")
+                if name.startswith("@"):
+                    yield Failed(name, 1, printable(f"{name}: a list in a list, {argument}"))
+                elif name and not name.startswith("#"):
                     yield from expand([name], besides)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{argument}: the list cannot be read: {error}") from error
+    except OSError as error:
+        raise SourceError(f"{argument}: the list cannot be read: {error.strerror}") from error
 
 
 def _files_in(folder: Path, suffixes: AbstractSet[str]) -> Iterator[str]:
@@ -306,8 +321,9 @@ def _downloaded(url: str) -> bytes:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
             return _limited(answer.read(MAX_BYTES + 1), url)
     except (HTTPException, OSError, ValueError) as error:
-        why = error.reason if type(error) is URLError else error  # an HTTPError says more itself
-        raise SourceError(f"{url}: cannot be fetched: {first_line(why)}") from error
+        # A plain URLError only wraps what went wrong; one with an answer, an HTTPError, names it.
+        said = first_line(error.reason if type(error) is URLError else error)
+        raise SourceError(f"{url}: cannot be fetched: {said}") from error
 
 
 def _limited(data: bytes, name: str) -> bytes:

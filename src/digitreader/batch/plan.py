@@ -11,7 +11,7 @@ from typing import Any
 from digitreader.batch import archives, tables
 from digitreader.batch.items import Item, Part
 from digitreader.errors import SourceError
-from digitreader.sources import Failed, expand, missing, pages_of
+from digitreader.sources import Failed, expand, pages_of
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,15 @@ def plan(inputs: Iterable[str], items: int, scratch: Path) -> Iterator[Part]:
     """
     numbers = count()
     files: list[str] = []
-    for source, why in _sources(inputs):
-        kind = _kind(source)
-        single = not why and kind is None
-        if files and (len(files) == items or not single):
+    for source in expand(inputs, IN_FOLDERS):
+        kind = None if isinstance(source, Failed) else _kind(source)
+        if files and (len(files) == items or kind is not None or isinstance(source, Failed)):
             yield Part(next(numbers), "files", names=tuple(files))
             files = []
-        if single:
+        if isinstance(source, Failed):
+            yield Part(next(numbers), "broken", source.source, why=source.why)
+        elif kind is None:
             files.append(source)
-        elif why or kind is None:
-            yield Part(next(numbers), "broken", source, why=why)
         else:
             yield from _cut(source, kind, items, scratch, numbers)
     if files:
@@ -72,16 +71,6 @@ def items_of(part: Part) -> Iterator[Item]:
         yield from KINDS[part.kind].open(part)
     except SourceError as error:
         yield Failed(part.path, part.start + 1, str(error))
-
-
-def _sources(inputs: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield single files, and why one cannot be read, as far as that shows from outside."""
-    for argument in inputs:
-        try:
-            for source in expand([argument], IN_FOLDERS):
-                yield source, missing(source) or ""
-        except SourceError as error:
-            yield argument, str(error)
 
 
 def _kind(source: str) -> str | None:

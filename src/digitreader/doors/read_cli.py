@@ -12,10 +12,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from digitreader.errors import AS_ESCAPES, ExitCode, SourceError, UsageError
+from digitreader.errors import AS_ESCAPES, ExitCode, UsageError
 from digitreader.outputs import FORMATS, annotated, format_of
 from digitreader.reading import Reading
-from digitreader.sources import expand, missing
+from digitreader.sources import Failed, expand
 from digitreader.writing import make_folder, whole, writing
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def read(  # noqa: PLR0913 (one parameter per option)
         raise UsageError(f"{output}: there is no folder {output.parent} to write to")
     if FORMATS[form].binary and not output and sys.stdout.isatty():
         raise UsageError(f"{form} is not for a terminal: add -o FILE")
-    planned = list(_planned(sources))
+    planned = list(expand(sources))
     good = any(isinstance(source, str) for source in planned)
     reader = _reader(model, min_confidence) if good else None
     labels = reader.labels if reader else ()
@@ -115,20 +115,6 @@ def read(  # noqa: PLR0913 (one parameter per option)
     if work.interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.SOME_FAILED if work.failed else ExitCode.OK
-
-
-Planned = str | tuple[str, SourceError]  # a source, or what was asked for and why it is none
-
-
-def _planned(arguments: Iterable[str]) -> Iterator[Planned]:
-    """Every single source, checked as far as that goes without opening it."""
-    for argument in arguments:
-        try:
-            for source in expand([argument]):
-                why = missing(source)
-                yield (source, SourceError(why)) if why else source
-        except SourceError as error:
-            yield argument, error
 
 
 def _reader(model: Path | None, min_confidence: float | None) -> Reader:
@@ -165,7 +151,7 @@ class _Work:
             if folder:
                 make_folder(folder)
 
-    def readings(self, planned: list[Planned]) -> Iterator[Reading]:
+    def readings(self, planned: list[str | Failed]) -> Iterator[Reading]:
         """Yield a reading for each page; Ctrl-C ends the row early and keeps what was read."""
         try:
             for item in _progress(planned, self.quiet):
@@ -180,13 +166,12 @@ class _Work:
         except KeyboardInterrupt:
             self.interrupted = True
 
-    def _read(self, item: Planned) -> Iterable[tuple[Page | None, Reading]]:
+    def _read(self, item: str | Failed) -> Iterable[tuple[Page | None, Reading]]:
         if isinstance(item, str):
             assert self.reader is not None  # there is one as soon as one source is good
             return self.reader.read_pages([item], self.layout)
-        source, error = item
         model = self.reader.model if self.reader else ""
-        return [(None, Reading.failed(source, 1, model, str(error)))]
+        return [(None, Reading.failed(item.source, item.number, model, item.why))]
 
     def _keep_pictures(self, page: Page, reading: Reading) -> None:
         assert self.reader is not None  # it read the page
@@ -224,7 +209,7 @@ def _plain(text: str) -> str:
     return plain.encode()[:MOST_IN_NAME].decode(errors="ignore")
 
 
-def _progress(planned: list[Planned], quiet: bool) -> Iterable[Planned]:
+def _progress(planned: list[str | Failed], quiet: bool) -> Iterable[str | Failed]:
     """Show how far the run is, on a terminal."""
     if quiet or len(planned) < 2 or not sys.stderr.isatty():
         return planned
