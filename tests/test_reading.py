@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import digitreader
-from digitreader.errors import ModelError, SourceError
+from digitreader.errors import ModelError, SourceError, UsageError
 from digitreader.reader import Reader, _in_context
 from digitreader.reading import Box, Digit, DigitStatus, Reading
 
@@ -102,6 +102,14 @@ def test_min_confidence_marks_and_keeps(seven: Pixels) -> None:
     strict = Reader(min_confidence=1.0).read(seven)
     assert (strict.text, strict.status, strict.digits[0].status) == ("7", "unsure", "unsure")
     assert Reader(min_confidence=0.0).read(seven).status == "ok"
+
+
+def test_arguments_that_make_no_sense_are_refused(seven: Pixels) -> None:
+    for confidence in (-0.1, 1.5, float("nan")):
+        with pytest.raises(UsageError, match=f"min_confidence is {confidence}; expected 0 to 1"):
+            Reader(min_confidence=confidence)
+    with pytest.raises(UsageError, match="layout is 'line'; expected auto, single, page"):
+        Reader().read(seven, layout="line")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("sure", "called"), [(1, 0), (2, 2), (3, 3)])

@@ -287,6 +287,12 @@ def test_other_arrays_are_refused_with_what_was_expected(array: Any) -> None:
         list(open_pages(array))
 
 
+@pytest.mark.parametrize("source", [None, 7, ["a.png", "b.png"], [[0] * 28] * 28])
+def test_what_is_no_picture_at_all_is_refused(source: Any) -> None:
+    with pytest.raises(SourceError, match=f"or an array, got a {type(source).__name__}"):
+        list(open_pages(source))
+
+
 def test_broken_pictures_are_named(tmp_path: Path) -> None:
     whole = encoded(Image.fromarray(bars()), "PNG")
     for name, content in {

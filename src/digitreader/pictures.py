@@ -67,10 +67,15 @@ def decode_image(image: Image.Image, name: str, most: int = MAX_PIXELS) -> Itera
     """Pixels of each frame of a Pillow image, which may have so many pixels.
 
     Raises:
-        SourceError: a frame cannot be decoded, or is too large.
+        SourceError: it is no image at all, or a frame cannot be decoded, or is too large.
     """
-    from PIL import ImageSequence
+    from PIL import Image, ImageSequence
 
+    if not isinstance(image, Image.Image):
+        raise SourceError(
+            "expected a path, a web address, bytes, a PIL image or an array, "
+            f"got a {type(image).__name__}"
+        )
     every = ImageSequence.Iterator(image)
     # A phone keeps the brightness or the depth of a photo as a second picture behind it.
     frames = islice(every, 1) if image.format == "MPO" else every

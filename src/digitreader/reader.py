@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier
-from digitreader.errors import SourceError
+from digitreader.errors import SourceError, UsageError
 from digitreader.finder import DIGITS, HALF, Finder, Found, Looks
 from digitreader.glyphs import is_glyph, to_glyph
 from digitreader.ink import Inked, inked, working_copy
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Layout = Literal["auto", "single", "page"]
+LAYOUTS = get_args(Layout)
 
 ALONE = 0.9  # of the ink: what has so much is the picture's one character
 WIDEST = 0.6  # of a digit's width its height is at least
@@ -51,6 +52,7 @@ class Reader:
 
     Raises:
         ModelError: the model is missing or is not one of ours.
+        UsageError: `min_confidence` is no probability.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class Reader:
         threads: int = 0,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise UsageError(f"min_confidence is {min_confidence}; expected 0 to 1")
         self._classifier = Classifier.open(model)
         self._finder = Finder.open(threads=threads)
         self._max_pixels = max_pixels
@@ -77,6 +81,7 @@ class Reader:
 
         Raises:
             SourceError: the picture cannot be opened, or has several pages.
+            UsageError: there is no such layout.
         """
         pages = list(islice(open_pages(source, self._max_pixels), 2))
         if len(pages) > 1:
@@ -162,6 +167,8 @@ class Reader:
 
         Many small pictures are read several times as fast so.
         """
+        if layout not in LAYOUTS:
+            raise UsageError(f"layout is {layout!r}; expected {', '.join(LAYOUTS)}")
         ready = glyphs_among([page.pixels for page in pages]) if layout != "page" else {}
         seen = [self._see(page, layout, ready.get(i)) for i, page in enumerate(pages)]
         return self._readings(seen)
