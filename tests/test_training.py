@@ -18,7 +18,7 @@ pytest.importorskip("tensorflow")
 
 from digitreader.card import ModelCard  # noqa: E402
 from digitreader.classifier import Classifier  # noqa: E402
-from digitreader.errors import DataError, ModelError, StoppedError, UsageError  # noqa: E402
+from digitreader.errors import DataError, DivergedError, ModelError, StoppedError, UsageError  # noqa: E402
 from digitreader.training import export, networks, recipes  # noqa: E402
 from digitreader.training.datasets import Split, load  # noqa: E402
 from digitreader.training.evaluate import evaluate  # noqa: E402
@@ -41,7 +41,9 @@ QUICK = Recipe(
         ("epochs", 0),
         ("batch_size", 0),
         ("learning_rate", 0.0),
+        ("learning_rate", float("inf")),
         ("seed", -1),
+        ("seed", 2**32),
         ("optimizer", "sgdx"),
         ("averaged", 1.0),
         ("fold", -1),
@@ -331,6 +333,12 @@ def test_a_broken_keras_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.keras").write_bytes(content)
     with pytest.raises(ModelError, match=r"broken\.keras"):
         evaluate(tmp_path / "broken.keras", "optdigits")
+
+
+def test_a_training_that_diverges_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="loss of epoch 1 is nan; try a learning_rate below 1e"):
+        train(QUICK.with_changes(learning_rate=1e30), tmp_path / "run")
+    assert not list((tmp_path / "run").glob("model*"))
 
 
 @pytest.mark.slow

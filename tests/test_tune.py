@@ -21,7 +21,7 @@ import pytest
 pytest.importorskip("tensorflow")
 optuna = pytest.importorskip("optuna")
 
-from digitreader.errors import DataError, StoppedError, UsageError  # noqa: E402
+from digitreader.errors import DataError, DivergedError, StoppedError, UsageError  # noqa: E402
 from digitreader.training import tune as tuning  # noqa: E402
 from digitreader.training.recipes import Recipe, named  # noqa: E402
 from digitreader.training.tune import SPACE, tune  # noqa: E402
@@ -94,6 +94,20 @@ def test_the_first_trial_is_the_recipe_and_of_equals_the_least_loss_is_best(
     assert tuned.recipe.learning_rate == min(float(row["learning_rate"]) for row in rows)
     assert tuned.run is not None
     assert [path.name for path in tmp_path.glob("trial-*")] == [tuned.run.name]
+
+
+def test_a_trial_that_diverges_ends_no_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accuracy(recipe: Recipe) -> float:
+        if recipe != RECIPE:
+            raise DivergedError("the training has diverged")
+        return 0.9
+
+    monkeypatch.setattr(tuning, "train", seeming(accuracy))
+    tuned = tune(RECIPE, tmp_path, trials=3, name="s", knobs=KNOBS)
+    assert [row["state"] for row in rows_of(tmp_path)] == ["complete", "pruned", "pruned"]
+    assert tuned.recipe == RECIPE
 
 
 def test_a_study_goes_on_to_the_trials_that_are_asked_for(

@@ -43,6 +43,10 @@ class UsageError(DigitReaderError):
     exit_code = ExitCode.USAGE
 
 
+class DivergedError(UsageError):
+    """A training's loss is no number any more; what it makes is no use."""
+
+
 class DataError(DigitReaderError):
     """A dataset is missing, incomplete or not what its name says."""
 

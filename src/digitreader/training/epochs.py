@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import keras
 import numpy as np
 from scipy.special import log_softmax
 
-from digitreader.errors import ModelError, first_line
+from digitreader.errors import DivergedError, ModelError, first_line
 from digitreader.outputs import write_csv_file
 from digitreader.training import export
 from digitreader.training.datasets import Split
@@ -80,8 +81,17 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             self._report(len(self.rows) + (batch + 1) / self.params["steps"], logs)
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
-        """Write everything down; `last.npz` comes last, for the rest follows from it."""
+        """Write everything down; `last.npz` comes last, for the rest follows from it.
+
+        Raises:
+            DivergedError: the loss is no number; nothing of this epoch is written.
+        """
         logs = {} if logs is None else logs
+        if not math.isfinite(logs["loss"]):
+            raise DivergedError(
+                f"the training has diverged: the loss of epoch {epoch + 1} is {logs['loss']}; "
+                f"try a learning_rate below {self._recipe.learning_rate:g}"
+            )
         row = {"epoch": float(epoch + 1)}
         row |= {name: float(value) for name, value in logs.items()}
         rate = self.model.optimizer.learning_rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -130,9 +131,10 @@ KINDS = {str: "text", int: "a whole number", float: "a number"}
 Bounds = tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]  # knobs, check, expected
 BOUNDS: Bounds = (
     (("members", "epochs", "batch_size", "patience", "replayed"), lambda v: v >= 1, "1 or more"),
-    (("page_glyphs", "outliers", "views", "shifts", "seed", "fold", "validation", "temperature"),
+    (("page_glyphs", "outliers", "views", "shifts", "fold", "validation", "temperature"),
      lambda v: v >= 0, "0 or more"),
-    (("learning_rate", "softness"), lambda v: v > 0, "above 0"),
+    (("seed",), lambda v: 0 <= v < 2**32, "from 0 to 4294967295"),
+    (("learning_rate", "softness"), lambda v: 0 < v < math.inf, "above 0"),
     (("harmed", "flagged_ones", "taught", "risk"), lambda v: 0 <= v <= 1, "from 0 to 1"),
     (("warm_up", "averaged", "new"), lambda v: 0 <= v < 1, "from 0 up to 1"),
 )  # fmt: skip

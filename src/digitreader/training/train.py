@@ -64,6 +64,7 @@ def train(  # noqa: PLR0913 (all but the first two by name)
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
             it is; or it was made by another recipe, or another process trains there.
         DataError: the dataset is missing or too small.
+        DivergedError: the loss is no number any more.
         WriteError: the folder cannot be written to; what an earlier epoch wrote is kept.
         StoppedError: Ctrl-C came before the end of the first epoch.
     """

@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from digitreader.errors import DataError, StoppedError, UsageError
+from digitreader.errors import DataError, DivergedError, StoppedError, UsageError
 from digitreader.training.epochs import Reporter, Row
 from digitreader.training.recipes import Recipe
 from digitreader.training.train import train
@@ -252,6 +252,8 @@ def _accuracy(  # noqa: PLR0913, PLR0917 (what a trial follows from)
     except (KeyboardInterrupt, StoppedError):
         trial.study.enqueue_trial(trial.params)  # for whoever goes on
         raise
+    except DivergedError as error:
+        raise TrialPruned from error
     assert run.validation is not None  # every recipe here holds images out
     trial.set_user_attr("loss", run.validation.loss)
     return run.validation.accuracy
