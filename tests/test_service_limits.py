@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import socket
 import threading
 import time
@@ -12,9 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import onnx
 import pytest
 from PIL import Image
 
+from digitreader.classifier import shipped_model
 from digitreader.doors.cli import run
 from service_server import PATIENCE, Served, received, serving
 
@@ -204,7 +207,10 @@ def test_nothing_grows(strict: Served) -> None:
     assert later[2] <= 1.1 * memory
 
 
-def test_sigterm_finishes_what_was_accepted_and_refuses_the_rest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
+def test_a_signal_finishes_what_was_accepted_and_refuses_the_rest(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     rest = threading.Event()
     with (
         serving(tmp_path, "--threads", 1, "--linger-seconds", 4) as served,
@@ -226,7 +232,7 @@ def test_sigterm_finishes_what_was_accepted_and_refuses_the_rest(tmp_path: Path)
         while held < 6 * 20_000:
             text = served.http.get("/metrics").text
             held = float(text.split("\ndigitreader_held_bytes ")[1].split()[0])
-        served.process.terminate()
+        served.process.send_signal(number)
         while (ready := served.http.get("/readyz")).status_code == 200:
             pass
         refused = late.post("/read", content=TINY, headers=PNG)
@@ -262,6 +268,30 @@ def test_several_workers_count_together_and_end_together(tmp_path: Path) -> None
     assert served.complaints == []
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{served.url}/healthz")
+
+
+def test_workers_are_changed_for_a_new_model_while_others_read(tmp_path: Path) -> None:
+    """Each when its successor is ready; what meets one at its end is to be tried again."""
+    path = tmp_path / "model.onnx"
+    model = onnx.load(shipped_model("digits"))
+    onnx.save(model, path)
+    options = ("--workers", 2, "--model", path, "--linger-seconds", 0.5)
+    with serving(tmp_path, *options) as served:
+        (card,) = model.metadata_props
+        card.value = json.dumps(json.loads(card.value) | {"name": "newer"})
+        onnx.save(model, tmp_path / "newer.onnx")
+        (tmp_path / "newer.onnx").replace(path)
+        served.process.send_signal(signal.SIGHUP)
+        by: list[str] = []
+        until = time.monotonic() + PATIENCE
+        while by[-20:] != ["newer"] * 20:
+            assert time.monotonic() < until, by
+            answer = httpx.post(f"{served.url}/read", content=TINY, headers=PNG, timeout=PATIENCE)
+            assert answer.status_code in (200, 503), answer.text
+            by += [answer.json()["model"]] if answer.status_code == 200 else []
+        assert "digits" in by
+        assert served.end() == 0
+    assert served.complaints == []
 
 
 @pytest.mark.parametrize(

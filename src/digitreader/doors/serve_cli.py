@@ -21,6 +21,7 @@ from digitreader.errors import UsageError, needs_extra
 if TYPE_CHECKING:
     import uvicorn
 
+WORKER_SECONDS = 30  # for a worker to start, and to answer its parent: a busy one is no dead one
 KINDS: dict[Any, click.ParamType[Any]] = {
     str: click.STRING,
     int: click.IntRange(min=0),
@@ -78,6 +79,7 @@ def serve(**settings: Any) -> None:
             backlog=chosen.max_connections,
             timeout_keep_alive=chosen.idle_seconds,
             timeout_graceful_shutdown=chosen.drain_seconds,
+            timeout_worker_healthcheck=WORKER_SECONDS,
             log_level="error",
             access_log=False,
             server_header=False,

@@ -203,7 +203,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _linger_on_sigterm(service: Service) -> None:
     """Refuse new work at once on SIGTERM, and let uvicorn close the door a little later.
 
-    uvicorn closes at once, and whoever sends at that moment on an open connection is lost.
+    uvicorn closes at once, and whoever sends at that moment on an open connection is lost. A
+    terminal that is closed (SIGHUP) ends it the same way, or Python would let all go.
     """
     loop = asyncio.get_running_loop()
     at_once = signal.getsignal(signal.SIGTERM)
@@ -219,3 +220,6 @@ def _linger_on_sigterm(service: Service) -> None:
         )
 
     signal.signal(signal.SIGTERM, later)
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none, and `nohup` wants it ignored
+    if hang_up and signal.getsignal(hang_up) is signal.SIG_DFL:
+        signal.signal(hang_up, lambda _, frame: later(signal.SIGTERM, frame))
