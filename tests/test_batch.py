@@ -270,6 +270,10 @@ def test_the_same_command_goes_on_and_another_is_refused(
     assert run([*command[:1], str(inputs["arrays.npz"]), *command[2:]]) == 2
     assert "holds another batch: its inputs" in capsys.readouterr().err
     assert run([*command, "--layout", "single"]) == 2
+    for name, content in (("_parts.jsonl", "[1]\n"), ("_manifest.json", "nothing")):
+        (out / name).write_text(content)
+        assert run(command) == 2
+        assert f"{name} is broken (" in capsys.readouterr().err
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "mine.txt").write_text("precious")
     assert run([*command[:3], str(tmp_path / "photos"), *command[4:]]) == 2

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +23,7 @@ from digitreader.batch.items import Part
 from digitreader.batch.plan import plan
 from digitreader.batch.work import DRAFTS, Done, Settings, file_of
 from digitreader.classifier import SHIPPED, Classifier, shipped_model
-from digitreader.errors import UsageError, WriteError
+from digitreader.errors import UsageError, WriteError, first_line
 from digitreader.outputs import write_json_file
 from digitreader.writing import make_folder, only_one, whole, writing
 
@@ -115,7 +116,8 @@ def _check(manifest: dict[str, Any], out: Path) -> bool:
     """Tell whether a batch was begun there; refuse one of another command, and other files."""
     path = out / MANIFEST
     if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
+        with _ours(path):
+            known = dict(json.loads(path.read_text(encoding="utf-8")))
         changed = [key for key, value in manifest.items() if known.get(key) != value]
         if changed:
             key = changed[0]
@@ -140,7 +142,25 @@ def _list(manifest: dict[str, Any], inputs: Sequence[str], out: Path, items: int
 def _parts(out: Path) -> Iterator[Part]:
     with (out / PARTS).open(encoding="utf-8") as file:
         for line in file:
-            yield Part.from_dict(json.loads(line))
+            with _ours(out / PARTS):
+                part = Part.from_dict(dict(json.loads(line)))
+            yield part
+
+
+@contextmanager
+def _ours(path: Path) -> Iterator[None]:
+    """Say of a file that we wrote that it is another now.
+
+    Raises:
+        UsageError: what is in it makes no sense.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(
+            f"{path} is broken ({first_line(error)}): choose another folder, or remove this one "
+            "to begin anew"
+        ) from error
 
 
 def _done(out: Path, settings: Settings) -> Iterator[Done]:
