@@ -94,9 +94,11 @@ def test_a_run_tells_what_it_learnt_and_what_it_knew(
     assert names == {path.name for path in knowing.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_run_that_died_goes_on_to_the_same_end(
     knowing: Path, corrections: Path, taught: Run, tmp_path: Path
 ) -> None:
+    """Run by `python -m pytest -m slow tests/test_finetune.py`."""
     recipe = recipe_of(knowing, corrections)
 
     def die(done: float, row: dict[str, float]) -> None:
