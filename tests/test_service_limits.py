@@ -207,6 +207,15 @@ def test_nothing_grows(strict: Served) -> None:
     assert later[2] <= 1.1 * memory
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """As a program on a terminal is told of its end; under `nohup` nobody is."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
 def test_a_signal_finishes_what_was_accepted_and_refuses_the_rest(
     number: signal.Signals, tmp_path: Path
@@ -233,8 +242,9 @@ def test_a_signal_finishes_what_was_accepted_and_refuses_the_rest(
             text = served.http.get("/metrics").text
             held = float(text.split("\ndigitreader_held_bytes ")[1].split()[0])
         served.process.send_signal(number)
+        until = time.monotonic() + PATIENCE
         while (ready := served.http.get("/readyz")).status_code == 200:
-            pass
+            assert time.monotonic() < until
         refused = late.post("/read", content=TINY, headers=PNG)
         time.sleep(0.5)  # the door is open still
         again = httpx.post(f"{served.url}/read", content=TINY, headers=PNG)
