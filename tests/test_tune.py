@@ -207,12 +207,12 @@ def test_the_default_recipe_lies_within_the_space() -> None:
 def test_a_database_whose_making_was_killed_holds_one_study_of_a_name(tmp_path: Path) -> None:
     """Optuna makes its tables first, then their indices, and makes up for no index later."""
     url = f"sqlite:///{tmp_path / 'study.db'}"
-    tuning._storage(url).engine.dispose()
+    tuning._storage(url)
     with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as database:
         database.execute("DROP INDEX ix_studies_study_name")
     for _ in range(3):
         assert tuning._opened(url, "s").study_name == "s"
-    assert optuna.get_all_study_names(url) == ["s"]
+    assert optuna.get_all_study_names(tuning._storage(url)) == ["s"]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from digitreader.errors import DataError, DivergedError, StoppedError, UsageError
 from digitreader.training.epochs import Reporter, Row
@@ -212,13 +213,18 @@ def _opened(url: str, name: str) -> Study:
 
 
 def _storage(url: str) -> RDBStorage:
-    """Open the database, where a trial whose process died is found out and tried once more."""
-    wait = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}  # seconds
+    """Open the database, where a trial whose process died is found out and tried once more.
+
+    A connection is closed after each use: trials take minutes, and nobody says when a study ends.
+    """
+    options: dict[str, Any] = {"poolclass": NullPool}
+    if url.startswith("sqlite"):
+        options["connect_args"] = {"timeout": 60}  # seconds
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # signs of life are, for Optuna
         return RDBStorage(
             url,
-            engine_kwargs=wait,
+            engine_kwargs=options,
             heartbeat_interval=HEARTBEAT,
             grace_period=GRACE,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=1),
