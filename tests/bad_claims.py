@@ -270,6 +270,6 @@ def bombs() -> Iterator[File]:
         yield f"bomb_{name}.jpg", stream.getvalue()
     yield "bomb_scans.jpg", jpeg(3900, 3900, scans=190, progressive=True)
     yield "bomb_skips.bmp", bmp(SIDE, SIDE, b"\0\x02\xff\xff" * 100_000, packed=1)
-    yield "bomb_runs.bmp", bmp(SIDE, 500, b"\x01\x01" * 1_900_000, packed=1)
-    yield "bomb_text.pgm", b"P2\n1400 1400\n255\n" + b"7 " * 1400 * 1400
-    yield "bomb_depth.pgm", b"P5\n1990 1990\n100\n" + b"7" * 1990 * 1990
+    yield "bomb_runs.bmp", bmp(SIDE, 500, b"\x01\x01" * 950_000, packed=1)
+    yield "bomb_text.pgm", b"P2\n990 990\n255\n" + b"7 " * 990 * 990
+    yield "bomb_depth.pgm", b"P5\n1400 1400\n100\n" + b"7" * 1400 * 1400

@@ -67,7 +67,7 @@ def test_a_camera_without_a_picture_is_a_clear_error(monkeypatch: pytest.MonkeyP
 
 
 def test_no_camera_is_one_line_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
-    log = cv2.utils.logging
+    log: Any = getattr(cv2.utils, "logging", cv2)  # which OpenCV 4 has itself
     level = log.getLogLevel()
     with pytest.raises(SourceError, match=r"^webcam:987: there is no such camera"):
         list(open_pages("webcam:987"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import cv2
 
 SCHEME = "webcam:"
+SILENT = 0  # OpenCV's log level
 WARM_UP = 15  # frames, half a second; a camera's exposure settles in about as many
 
 
@@ -70,9 +71,9 @@ def _quiet() -> Iterator[None]:
     """Keep OpenCV's log off standard error: that there is no camera, we say ourselves."""
     import cv2
 
-    log = cv2.utils.logging
+    log: Any = getattr(cv2.utils, "logging", cv2)  # which OpenCV 4 has itself
     before = log.getLogLevel()
-    log.setLogLevel(log.LOG_LEVEL_SILENT)
+    log.setLogLevel(SILENT)
     try:
         yield
     finally:

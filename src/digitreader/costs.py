@@ -24,8 +24,7 @@ FRAME = 40 * MILLION  # px that are laid over others; Pillow holds up to five su
 IN_SCANS = 300 * MILLION
 SCANS = 200  # of one colour each; 14 are usual
 SCANNED = 3000 * MILLION  # px of all scans; 100 million take up to 0.1 s
-BY_PYTHON = 4 * MILLION  # bytes that Pillow decodes in Python, at 0.7 s a million, or 1 s on a busy
-# machine
+BY_PYTHON = 2 * MILLION  # bytes that Pillow decodes in Python, at 0.7 to 1.4 s a million
 COMMENTS = 1000  # between pixels that are written as text; for each Pillow copies up to 1 MB
 
 MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # in a JPEG, what is no data
