@@ -78,7 +78,7 @@ def test_what_was_corrected_is_read_and_what_was_known_is_not_forgotten(
         (Classifier.open(folder / "model.onnx").probabilities(images).argmax(axis=1) == targets)
         for folder in (knowing, taught.folder)
     )
-    assert kept.mean() >= known.mean() - 0.015
+    assert kept.mean() >= known.mean() - 0.01
 
 
 def test_a_run_tells_what_it_learnt_and_what_it_knew(
