@@ -94,7 +94,10 @@ def expand(
     """
     for argument in arguments:
         try:
-            yield from _sources_of(argument, besides)
+            if argument.startswith("@"):
+                yield from _listed(argument, besides)
+            else:
+                yield from map(_checked, _named(argument, besides))
         except SourceError as error:
             yield Failed(argument, 1, str(error))
 
@@ -178,23 +181,20 @@ def missing(source: str) -> str | None:
 # --- finding ----------------------------------------------------------------------------------
 
 
-def _sources_of(argument: str, besides: AbstractSet[str]) -> Iterator[str | Failed]:
-    if argument.startswith("@"):
-        yield from _listed(argument, besides)
-    elif is_url(argument) or is_webcam(argument) or argument == "-":
-        yield from _checked([argument])
-    elif os.path.isdir(argument):  # noqa: PTH112 (which may be no path at all)
-        yield from _checked(_files_in(Path(argument), SUFFIXES | besides))
-    elif glob.has_magic(argument) and not os.path.exists(argument):  # noqa: PTH110
-        yield from _checked(_matching(argument))
-    else:
-        yield from _checked([argument])
+def _named(argument: str, besides: AbstractSet[str]) -> Iterable[str]:
+    """Give the sources that an argument names, which is no list."""
+    if is_url(argument) or is_webcam(argument) or argument == "-":
+        return [argument]
+    if os.path.isdir(argument):  # noqa: PTH112 (which may be no path at all)
+        return _files_in(Path(argument), SUFFIXES | besides)
+    if glob.has_magic(argument) and not os.path.exists(argument):  # noqa: PTH110
+        return _matching(argument)
+    return [argument]
 
 
-def _checked(sources: Iterable[str]) -> Iterator[str | Failed]:
-    for source in sources:
-        why = missing(source)
-        yield source if why is None else Failed(source, 1, printable(why))
+def _checked(source: str) -> str | Failed:
+    why = missing(source)
+    return source if why is None else Failed(source, 1, printable(why))
 
 
 def _listed(argument: str, besides: AbstractSet[str]) -> Iterator[str | Failed]:
