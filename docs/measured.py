@@ -196,10 +196,26 @@ def service_cells(row: Row) -> tuple[str, ...]:
             f"{ms['p50']:.0f} ms", f"{ms['p99']:.0f} ms")  # fmt: skip
 
 
+def soak(told: Row) -> Iterator[str]:
+    asked, kept = told["requests_per_second"], told["second_and_last_quarter"]
+    wrong = sum(told["unexpected"].values())
+    yield from ("## The service for long", "")
+    yield (
+        f"{sum(told['requests'].values()):,} requests of {len(told['requests'])} kinds in "
+        f"{told['minutes']:g} minutes, at {percent(asked['asked'] / asked['full load'])} of full "
+        f"load; {wrong or 'none'} answered otherwise than it should be."
+    )
+    yield ""
+    head = ("", "second quarter of the time", "last")
+    yield from table(head, ((name.replace("_mb", ", MB"), *map(str, pair))
+                            for name, pair in kept.items()))  # fmt: skip
+
+
 FILES: dict[str, Callable[[Row], Iterable[str]]] = {
     "reading_peers": peers,
     "ink": ink,
     "service": service,
+    "soak": soak,
 }
 
 
