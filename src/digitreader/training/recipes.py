@@ -218,7 +218,7 @@ RECIPES: dict[str, Recipe] = {
     "tiny": SMALL.with_changes(network="tiny", epochs=30),
     "nano": SMALL.with_changes(network="nano", epochs=60, temperature=0.5),
     # A trained model, taught a few dozen digits that it read wrong.
-    "corrections": Recipe(epochs=3, batch_size=64, learning_rate=1e-3, replayed=2500),
+    "corrections": Recipe(epochs=6, batch_size=64, learning_rate=1e-3, replayed=2500),
     # The starting projects' networks, under their own recipes: peers in benchmarks.
     "dense-64-dropout": STARTED.with_changes(network="dense-64-dropout", epochs=5),
     "dense-128": STARTED.with_changes(network="dense-128", epochs=10),
