@@ -1,8 +1,8 @@
-"""`digitreader train` and `digitreader train-finder`: networks made."""
+"""`digitreader train`: networks made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import click
 
 from digitreader.doors.bars import progress_bar
 from digitreader.doors.data_cli import DATA_DIR
+from digitreader.doors.finder_cli import FONTS
 from digitreader.errors import ExitCode, UsageError, needs_extra
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.networks import NETWORKS
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from digitreader.training.epochs import Reporter, Row
     from digitreader.training.finish import Run
     from digitreader.training.recipes import Recipe
-
-FONTS = click.option(
-    "--fonts",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of fonts for other writing; those that matplotlib ships by default.",
-)
 
 
 def _pairs(
@@ -162,64 +157,6 @@ def _print_run(run: Run, recipe: Recipe) -> None:
         click.echo(f"Test {run.test.summary()}")
     click.echo(str(run.parity))
     click.echo(f"Read with it: digitreader read PICTURE --model {run.folder / 'model.onnx'}")
-
-
-@click.command("train-finder")
-@FONTS
-@click.option("--steps", type=int, help="Batches of windows to train on.")
-@click.option("--batch-size", type=int, help="Windows a step, 192×192 px each.")
-@click.option("--learning-rate", type=float, help="At its peak.")
-@click.option("--seed", type=int, help="The same seed gives the same pages.")
-@click.option("--workers", default=1, show_default=True, help="Processes that write pages.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs/finder"),
-    show_default=True,
-    help="The run's folder.",
-)
-@click.option("--resume", is_flag=True, help="Go on with the killed run that lies there.")
-@DATA_DIR
-def train_finder(
-    *,
-    fonts: Path | None,
-    workers: int,
-    out: Path,
-    resume: bool,
-    data_dir: Path | None,
-    **knobs: float | None,
-) -> None:
-    """Train the network that finds digits on pages, on pages it makes up.
-
-    The pages are those of `digitreader data synthesize`, written while the network trains. The
-    default takes some two hours on two cores.
-    """
-    with needs_extra("training", "train"), greetings_silenced():
-        from digitreader.training import train_finder as training
-    chosen = {name: value for name, value in knobs.items() if value is not None}
-    recipe = training.FinderRecipe(**chosen)  # type: ignore[arg-type]
-    with _finder_progress(recipe.steps) as report:
-        path = training.train_finder(
-            recipe, out, fonts=fonts, resume=resume, data_dir=data_dir, workers=workers,
-            report=report,
-        )  # fmt: skip
-    click.echo(path)
-
-
-@contextmanager
-def _finder_progress(steps: int) -> Iterator[Callable[[int, float], None]]:
-    """Show a bar with loss and time left on a terminal; a line every thousand steps anywhere."""
-    from rich.progress import TimeRemainingColumn
-
-    with progress_bar(TimeRemainingColumn()) as bar:
-        task = bar.add_task("preparing", total=steps)
-
-        def report(step: int, loss: float) -> None:
-            bar.update(task, completed=step, description=f"step {step}/{steps}  loss {loss:.4f}")
-            if step % 1000 == 0 or step == steps:
-                bar.console.print(f"step {step}/{steps}: loss {loss:.4f}", highlight=False)
-
-        yield report
 
 
 @contextmanager

@@ -13,7 +13,7 @@ output, which costs next to nothing and carries all of its precision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,11 +25,19 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 LAYERS = ("Conv", "MatMul", "Gemm")
-BETWEEN = ("Add", "MaxPool", "Relu")  # that can pass 8 bits on
+BETWEEN = ("Add", "MaxPool", "Relu", "Resize")  # that can pass 8 bits on
 
 
-def write(exact: Path, path: Path, examples: Iterable[NDArray[np.uint8]]) -> None:
-    """Write an ONNX file with one input in 8 bits; examples are batches of what comes in."""
+def write(
+    exact: Path,
+    path: Path,
+    examples: Iterable[NDArray[np.uint8]],
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> None:
+    """Write an ONNX file with one input in 8 bits; examples are batches of what comes in.
+
+    `ranges`, by the names of values in the file, are those of a network that learnt them.
+    """
     with TemporaryDirectory(dir=path.parent) as folder:
         prepared, draft = Path(folder) / "prepared.onnx", Path(folder) / "draft.onnx"
         quant_pre_process(exact, prepared, skip_symbolic_shape=True)
@@ -44,7 +52,13 @@ def write(exact: Path, path: Path, examples: Iterable[NDArray[np.uint8]]) -> Non
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            extra_options={"CalibMovingAverage": True},  # of batches' ranges: outliers widen less
+            extra_options={
+                "CalibMovingAverage": True,  # of batches' ranges: outliers widen them less
+                "TensorQuantOverrides": {
+                    name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+                    for name, (low, high) in (ranges or {}).items()
+                },
+            },
         )
         draft.replace(path)
 

@@ -133,6 +133,21 @@ def load_network(path: Path) -> Any:
     Raises:
         ModelError: there is no such file, or it does not hold such a network, or holds code.
     """
+    network = load_any(path)
+    given, got = network.input_shape, network.output_shape
+    if given != (None, 28, 28, 1) or not isinstance(got, tuple) or len(got) != 2:
+        raise ModelError(
+            f"{path} takes {given} and gives {got}; expected (None, 28, 28, 1) and (None, classes)"
+        )
+    return network
+
+
+def load_any(path: Path) -> Any:
+    """Load a Keras network from a .keras or .h5 file, whatever it takes and gives.
+
+    Raises:
+        ModelError: there is no such file, or it holds no network of one input, or holds code.
+    """
     with needs_extra(f"a {path.suffix} model", "train"):
         keras_files.check(path)
         with greetings_silenced():
@@ -141,7 +156,7 @@ def load_network(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters is raised
             network = keras.saving.load_model(path, compile=False, safe_mode=True)
-        given, got = network.input_shape, network.output_shape
+        _ = network.input_shape, network.output_shape  # or it raises
     except Exception as error:  # Keras raises whatever the file made it stumble over
         why = str(error)
         for before in BEFORE_WHY:
@@ -149,10 +164,6 @@ def load_network(path: Path) -> Any:
         raise ModelError(
             f"{path} is not a readable {path.suffix} model: {first_line(why)}"
         ) from error
-    if given != (None, 28, 28, 1) or not isinstance(got, tuple) or len(got) != 2:
-        raise ModelError(
-            f"{path} takes {given} and gives {got}; expected (None, 28, 28, 1) and (None, classes)"
-        )
     return network
 
 

@@ -1,8 +1,8 @@
 """Training the finder on synthetic pages, from a recipe to the file that reading needs.
 
 A run folder holds `recipe.json`, `history.csv` (a row per hundred steps), `last.keras` (where a
-killed run goes on) and `finder.onnx`. Batch i of a seed is always the same, so a resumed run
-sees what the whole one would have seen.
+killed run goes on), and what was trained: `finder.keras`, and `finder.onnx`, its file in float32.
+Batch i of a seed is always the same, so a resumed run sees what the whole one would have seen.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import digitreader
 from digitreader.errors import UsageError
 from digitreader.outputs import write_json_file
 from digitreader.training import export, page_network
+from digitreader.training.epochs import save
 from digitreader.training.recipes import Recipe
 from digitreader.training.synthetic.windows import batches
 from digitreader.training.synthetic.writers import writers
@@ -91,8 +92,10 @@ def train_finder(  # noqa: PLR0913 (all but the first two by name)
     finally:
         keras.config.set_dtype_policy("float32")
     network.optimizer.finalize_variable_values(network.trainable_variables)  # the average
+    network = export.in_float32(network)
+    save(network, out / "finder.keras")
     card = {"recipe": asdict(recipe), "digitreader": digitreader.__version__}
-    return export.write_finder(export.in_float32(network), out / "finder.onnx", card)
+    return export.write_finder(network, out / "finder.onnx", card)
 
 
 def _begun(recipe: FinderRecipe) -> keras.Model:
