@@ -20,6 +20,7 @@ from digitreader.classifier import session_of, shipped_model, softmax
 from digitreader.company import SLENDER, in_company
 from digitreader.errors import ModelError
 from digitreader.ink import Inked
+from digitreader.levels import percentile, percentile_of_sorted
 from digitreader.onnx_file import read_whole
 from digitreader.pieces import (
     LEGIBLE,
@@ -283,23 +284,16 @@ def _standing_out(found: list[Found], seen: NDArray[np.uint8]) -> list[Found]:
     for f in found:
         left, top, right, bottom = (max(0, int(v)) for v in f.box)  # corners, not sides, so far
         window = seen[top : bottom + 1, left : right + 1]
-        if window.size and _contrast(window) > grain:
+        if window.size and _contrast(window.ravel()) > grain:
             kept.append(f)
     return kept
 
 
-def _contrast(window: NDArray[np.uint8]) -> float:
-    """As `np.ptp(np.percentile(window, PAPER_AND_INK))`, of which a page may need ten thousand."""
-    levels = np.sort(window, axis=None)
-    paper, ink = (_between(levels, percent / 100 * (levels.size - 1)) for percent in PAPER_AND_INK)
-    return ink - paper
-
-
-def _between(levels: NDArray[np.uint8], place: float) -> float:
-    """The level at a place among sorted ones, which may lie between two."""
-    low = int(place)
-    first, second = float(levels[low]), float(levels[min(low + 1, levels.size - 1)])
-    return first + (place - low) * (second - first)
+def _contrast(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """From paper to ink in windows: [..., N] → [...]."""
+    ordered = np.sort(levels, axis=-1)
+    paper, ink = (percentile_of_sorted(ordered, percent) for percent in PAPER_AND_INK)
+    return np.asarray(ink - paper)
 
 
 def _grain(seen: NDArray[np.uint8]) -> float:
@@ -307,8 +301,7 @@ def _grain(seen: NDArray[np.uint8]) -> float:
     tile = min(TILE, *seen.shape)
     down, across = (side // tile for side in seen.shape)
     tiles = seen[: down * tile, : across * tile].reshape(down, tile, across, tile)
-    paper, ink = np.percentile(tiles, PAPER_AND_INK, axis=(1, 3))
-    return float(np.percentile(ink - paper, EMPTIEST))
+    return percentile(_contrast(tiles.swapaxes(1, 2).reshape(-1, tile * tile)), EMPTIEST)
 
 
 def _same(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitreader.levels import percentile
+
 GLYPH_FORM = 1  # written in a model's metadata; raise it when glyphs change
 SIDE = 28  # px
 BOX = 20  # px, longest side of the ink in a glyph
@@ -58,7 +60,7 @@ def _in_box(tight: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _bright(small: NDArray[np.float32]) -> NDArray[np.float32]:
     """Thin and faint strokes made as bright as MNIST's, which are left as they are."""
-    usual = float(np.percentile(small[small > 0], BRIGHT_SHARE))
+    usual = percentile(small[small > 0], BRIGHT_SHARE)
     return small if usual >= BRIGHT else np.minimum(small * np.float32(BRIGHT / usual), 1)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.ink import Inked
+from digitreader.levels import percentile
 from digitreader.pieces import CERTAIN, STROKE, box_of
 from digitreader.reading import Box
 
@@ -59,12 +60,12 @@ def _with_faint(page: Inked, boxes: Sequence[Box]) -> NDArray[np.float32]:
     ink = page.ink
     for box in boxes:
         window = _window(box, ink.shape, AROUND)
-        if np.percentile(page.ink[window], STRONGEST) > CERTAIN:
+        if percentile(page.ink[window], STRONGEST) > CERTAIN:
             continue
         if ink is page.ink:
             ink = ink.copy()
         faint = page.contrast[window]
-        paper, strongest = np.percentile(faint, (50, STRONGEST))
+        paper, strongest = percentile(faint, 50), percentile(faint, STRONGEST)
         floor = paper + 0.4 * (strongest - paper)
         raised = np.clip((faint - floor) / max(strongest - floor, FAINTEST), 0, 1)
         ink[window] = np.maximum(ink[window], raised)
@@ -113,8 +114,10 @@ def _kept(
     whole = np.zeros(len(stats), np.int32)
     entire = belongs & snug & (of_claims > NEARLY_ALL)
     whole[piece[entire]] = whose[entire]
-    kept = np.where(table[labels, owner], owner, 0)
-    return np.asarray(np.where(whole[labels] > 0, whole[labels], kept), np.int32)
+    owners = np.zeros_like(owner)
+    label, by = labels[inked], owner[inked]
+    owners[inked] = np.where(whole[label] > 0, whole[label], np.where(table[label, by], by, 0))
+    return owners
 
 
 def _mark(

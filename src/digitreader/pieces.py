@@ -60,9 +60,12 @@ def without_rules(ink: NDArray[np.float32]) -> NDArray[np.float32]:
     runs = cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones((1, width // 16), np.uint8))
     bridged = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((3, width // 2), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(bridged)
-    drawn = np.bincount(labels.ravel(), runs.ravel())  # three rows or more to each column
-    across = (stats[:, 2] > 0.9 * width) & (stats[:, 3] < 0.06 * width) & (drawn > 1.5 * width)
+    across = (stats[:, 2] > 0.9 * width) & (stats[:, 3] < 0.06 * width)
     across[0] = False  # the paper
+    if not across.any():
+        return ink
+    drawn = np.bincount(labels.ravel(), runs.ravel())  # three rows or more to each column
+    across &= drawn > 1.5 * width
     return np.where(across[labels] & (flat > 0), 0, ink).astype(np.float32)
 
 
