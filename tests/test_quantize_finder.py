@@ -25,7 +25,7 @@ Ink = NDArray[np.uint8]  # [N, H, W, 2]
 
 
 @pytest.fixture(scope="module")
-def network() -> keras.Model:
+def network() -> Any:
     """What a finder is made of, each once, with normalisations that have seen something.
 
     In a deeper one a value that lies between two steps, and is rounded otherwise, changes all
@@ -64,10 +64,10 @@ def ink() -> Ink:
 
 
 def shown(ink: Ink) -> NDArray[np.float32]:
-    return ink / np.float32(255)
+    return np.asarray(ink / np.float32(255), np.float32)
 
 
-def test_a_folded_network_does_what_it_did(network: keras.Model, ink: Ink) -> None:
+def test_a_folded_network_does_what_it_did(network: Any, ink: Ink) -> None:
     folded = rounding.folded(network)
     kinds = {type(layer).__name__ for layer in folded.layers}
     assert "BatchNormalization" not in kinds
@@ -76,11 +76,12 @@ def test_a_folded_network_does_what_it_did(network: keras.Model, ink: Ink) -> No
 
 
 def test_a_rounded_network_computes_as_its_file_does(
-    network: keras.Model, ink: Ink, tmp_path: Path
+    network: Any, ink: Ink, tmp_path: Path
 ) -> None:
     """ONNX Runtime's own arithmetic in 8 bits is the oracle."""
     folded = rounding.folded(network)
-    student = rounding.rounded(folded, [shown(ink)])
+    last = {layer.name for layer in folded.layers[-3:]}
+    student = rounding.rounded(folded, last, [shown(ink)])
     exact = export.write_finder(folded, tmp_path / "exact.onnx", {})
     ranges = quantizing.by_value(rounding.ranges_of(student), exact)
     eight_bits.write(exact, tmp_path / "file.onnx", [ink], ranges)
@@ -118,7 +119,7 @@ def test_a_trained_finder_becomes_a_faster_one(
     assert cells.shape == (16, 24, CLASSES + 4)
 
 
-def test_what_is_no_finder_is_refused(network: keras.Model, tmp_path: Path) -> None:
+def test_what_is_no_finder_is_refused(network: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="steps is 0; expected 1 or more"):
         quantizing.quantize_finder(tmp_path / "finder.keras", tmp_path / "out.onnx", steps=0)
     other = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()])

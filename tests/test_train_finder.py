@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digitreader.errors import UsageError
+from digitreader.errors import DivergedError, UsageError
 from digitreader.finder import CLASSES, REACH, Finder
 from digitreader.training import page_network, train_finder
 from digitreader.training.train_finder import FinderRecipe
@@ -85,3 +85,14 @@ def test_the_loss_is_least_where_the_truth_is_said() -> None:
     unasked = truth.copy()
     unasked[0, 1, 1, CLASSES] = 0  # weighs nothing
     assert float(page_network.loss(unasked, other)) == pytest.approx(right, abs=1e-4)
+
+
+def test_a_loss_that_is_no_number_ends_the_training() -> None:
+    class Diverging:
+        def train_on_batch(self, ink: float, _truth: float) -> float:
+            return ink
+
+    losses = train_finder.taught(Diverging(), [(1.0, 0.0), (float("nan"), 0.0)])
+    assert next(losses) == 1
+    with pytest.raises(DivergedError, match="a loss is nan; try a lower learning rate"):
+        next(losses)

@@ -13,7 +13,7 @@ output, which costs next to nothing and carries all of its precision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,7 +36,8 @@ def write(
 ) -> None:
     """Write an ONNX file with one input in 8 bits; examples are batches of what comes in.
 
-    `ranges`, by the names of values in the file, are those of a network that learnt them.
+    `ranges`, by the names of values in the file, are those of a network that learnt them; layers
+    and sums that give others then stay in float32.
     """
     with TemporaryDirectory(dir=path.parent) as folder:
         prepared, draft = Path(folder) / "prepared.onnx", Path(folder) / "draft.onnx"
@@ -47,7 +48,9 @@ def write(
             draft,
             _Batches(graph.input[0].name, examples),
             op_types_to_quantize=[*LAYERS, *BETWEEN],
-            nodes_to_exclude=sorted(_first_convolutions(graph) | _last_layers(graph)),
+            nodes_to_exclude=sorted(
+                _first_convolutions(graph) | _last_layers(graph) | _without_range(graph, ranges)
+            ),
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
@@ -95,4 +98,17 @@ def _last_layers(graph: Any) -> set[str]:
         if node is not None and node.name not in found:
             found.add(node.name)
             waiting += [] if node.op_type in LAYERS else node.input
+    return found
+
+
+def _without_range(graph: Any, ranges: Collection[str] | None) -> set[str]:
+    """Names of the layers, sums and ReLUs that give no value, rectified or not, with a range."""
+    if ranges is None:
+        return set()
+    rectified = {n.input[0]: n.output[0] for n in graph.node if n.op_type == "Relu"}
+    found = set()
+    for node in graph.node:
+        gives = {node.output[0], rectified.get(node.output[0])}
+        if node.op_type in (*LAYERS, "Add", "Relu") and not gives & set(ranges):
+            found.add(node.name)
     return found

@@ -31,7 +31,7 @@ from digitreader.training.rounding import Ranges, folded, ranges_of, rounded
 from digitreader.training.runtimes import load_any
 from digitreader.training.synthetic.windows import batches
 from digitreader.training.synthetic.writers import writers
-from digitreader.training.train_finder import ROW, Reporter
+from digitreader.training.train_finder import Reporter, shown_in, taught
 from digitreader.writing import make_folder, whole
 
 Tensor = Any  # Keras ships no types
@@ -41,7 +41,9 @@ SEED = 1  # a finder trained by another has not seen these pages
 BATCH = 16  # windows
 WATCHED = 24  # batches from which ranges start, and by which the file is written
 HELD = 8  # batches on which the file is compared
-LEARNING_RATE = 3e-5  # at its start; then a cosine down to zero
+LEARNING_RATE = float(
+    __import__("os").environ.get("QLR", "3e-5")
+)  # at its start; then a cosine down to zero
 EDGES = 0.5  # of the loss
 FEWEST = 0.05  # that a cell counts, of one that surely shows something
 
@@ -89,13 +91,13 @@ def quantize_finder(  # noqa: PLR0913 (all but the first two by name)
     make_folder(path.parent)
     seen = (ink for ink, _ in batches(make_hands, seed, 0, WATCHED + steps + HELD, BATCH, workers))
     watched = list(islice(seen, WATCHED))
-    student = rounded(teacher, map(_shown, watched))
+    student = rounded(teacher, _finest(teacher), map(shown_in, watched))
     for step, loss in enumerate(_steps(student, teacher, islice(seen, steps), steps), 1):
         if report is not None:
             report(step, loss)
     ranges = ranges_of(student)
     held = np.concatenate(list(seen))  # [windows, SIDE, SIDE, 2]
-    truth = ops.convert_to_numpy(teacher.predict(_shown(held), batch_size=BATCH, verbose=0))
+    truth = ops.convert_to_numpy(teacher.predict(shown_in(held), batch_size=BATCH, verbose=0))
     for layer in teacher.layers:  # its teaching is done: it becomes the student, unrounded
         layer.set_weights(student.get_layer(layer.name).get_weights())
     quantized = {"dataset": dataset, "steps": steps, "seed": seed}
@@ -116,23 +118,23 @@ def _finder(path: Path) -> keras.Model:
     return folded(network)
 
 
-def _shown(ink: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(ink / np.float32(255), np.float32)
+def _finest(network: keras.Model) -> set[str]:
+    """Names of the layers after the last enlargement and its sum: rounded, they find less."""
+    names = [layer.name for layer in network.layers]
+    kinds = [type(layer).__name__ for layer in network.layers]
+    enlarged = len(kinds) - kinds[::-1].index("UpSampling2D")
+    return set(names[kinds.index("Add", enlarged) + 1 :])
 
 
 def _steps(
     student: keras.Model, teacher: keras.Model, seen: Iterator[NDArray[np.uint8]], steps: int
 ) -> Iterator[float]:
-    """Teach step by step; yield the loss, averaged over a row's steps."""
+    """Teach step by step; yield the loss of late."""
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
     optimizer.build(student.trainable_variables)  # else TensorFlow traces the first step twice
     student.compile(optimizer, unlike)
-    losses: list[float] = []
-    for ink in seen:
-        shown = _shown(ink)
-        loss: Any = student.train_on_batch(shown, teacher.predict_on_batch(shown))
-        losses.append(float(loss))
-        yield float(np.mean(losses[-ROW:]))
+    shown = map(shown_in, seen)
+    yield from taught(student, ((ink, teacher.predict_on_batch(ink)) for ink in shown))
 
 
 def unlike(truth: Tensor, said: Tensor) -> Tensor:

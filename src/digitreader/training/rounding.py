@@ -8,7 +8,7 @@ The ranges are learnt, too (Jain et al. 2020, "Trained quantization thresholds")
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import keras
@@ -55,24 +55,24 @@ def folded(network: keras.Model) -> keras.Model:
     return copy
 
 
-def rounded(network: keras.Model, examples: Iterable[Tensor]) -> keras.Model:
+def rounded(
+    network: keras.Model, exact: Collection[str], examples: Iterable[Tensor]
+) -> keras.Model:
     """Return a copy of a folded network that rounds what its file in 8 bits will round.
 
-    These are the kernels of all convolutions but the first and the last ones, and all that
-    convolutions, but the last ones, and sums give. Its ranges are those on the examples, batches
-    of what the network is given.
+    These are the kernels of convolutions, but of those that see the network's input, and what
+    convolutions and sums give; nothing of the layers called `exact`. Its ranges are those on the
+    examples, batches of what the network is given.
     """
-    first = {layer.name for layer in _convolutions(network) if layer.input is network.input}
-    last = {_layer_that_gives(value, network).name for value in network.layers[-1].input}
     rounds = [
         layer.name
         for layer in network.layers
-        if isinstance(layer, layers.Conv2D | layers.Add) and layer.name not in last
+        if isinstance(layer, layers.Conv2D | layers.Add) and layer.name not in exact
     ]
 
     def copied(layer: keras.Layer) -> keras.Layer:
-        within = isinstance(layer, layers.Conv2D) and layer.name not in first | last
-        kind = RoundedConv2D if within else type(layer)
+        within = isinstance(layer, layers.Conv2D) and layer.input is not network.input
+        kind = RoundedConv2D if within and layer.name in rounds else type(layer)
         return kind.from_config(layer.get_config())
 
     def called(layer: keras.Layer, *values: Tensor, **options: Any) -> Tensor:

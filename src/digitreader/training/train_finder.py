@@ -8,7 +8,8 @@ Batch i of a seed is always the same, so a resumed run sees what the whole one w
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import digitreader
-from digitreader.errors import UsageError
+from digitreader.errors import DivergedError, UsageError
 from digitreader.outputs import write_json_file
 from digitreader.training import export, page_network
 from digitreader.training.epochs import save
@@ -28,6 +29,8 @@ from digitreader.training.recipes import Recipe
 from digitreader.training.synthetic.windows import batches
 from digitreader.training.synthetic.writers import writers
 from digitreader.writing import make_folder, whole
+
+Tensor = Any  # Keras ships no types
 
 ROW = 100  # steps
 KEEP = 500  # steps between two states to go on from
@@ -73,6 +76,7 @@ def train_finder(  # noqa: PLR0913 (all but the first two by name)
     Raises:
         UsageError: the folder holds a run and `resume` is not set, or holds none and it is.
         DataError: MNIST or the fonts are missing.
+        DivergedError: the loss is no number any more.
     """
     _check_folder(out, resume)
     make_hands = partial(writers, fonts, "train", data_dir, recipe.dataset)
@@ -129,18 +133,36 @@ def _steps(
     start: int,
     out: Path,
 ) -> Iterator[float]:
-    """Train step by step; yield the loss, averaged over a row's steps."""
-    losses: list[float] = []
-    for step, (ink, truth) in enumerate(seen, start + 1):
-        loss: Any = network.train_on_batch(ink / np.float32(255), truth)
-        losses.append(float(loss))
-        late = float(np.mean(losses[-ROW:]))
+    """Train step by step, noting losses and keeping states; yield the loss of late."""
+    shown = ((shown_in(ink), truth) for ink, truth in seen)
+    for step, late in enumerate(taught(network, shown), start + 1):
         if step % ROW == 0:
             _note(out, step, late)
         if step % KEEP == 0:
             with whole(out / "last.keras") as draft:
                 network.save(draft)
         yield late
+
+
+def shown_in(ink: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Ink as the network takes it, in 0–1."""
+    return np.asarray(ink / np.float32(255), np.float32)
+
+
+def taught(network: keras.Model, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[float]:
+    """Train on batch after batch; yield the loss, averaged over a row's steps.
+
+    Raises:
+        DivergedError: the loss is no number.
+    """
+    losses: list[float] = []
+    for ink, truth in batches:
+        losses.append(float(network.train_on_batch(ink, truth)))
+        if not math.isfinite(losses[-1]):
+            raise DivergedError(
+                f"the training has diverged: a loss is {losses[-1]}; try a lower learning rate"
+            )
+        yield float(np.mean(losses[-ROW:]))
 
 
 def _note(out: Path, step: int, loss: float) -> None:
