@@ -58,6 +58,8 @@ def without_rules(ink: NDArray[np.float32]) -> NDArray[np.float32]:
     flat = strokes - cv2.morphologyEx(strokes, cv2.MORPH_OPEN, thick)  # without what crosses
     runs = cv2.dilate(flat, np.ones((3, 1), np.uint8))  # a slanted rule steps from row to row
     runs = cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones((1, width // 16), np.uint8))
+    if not runs.any():
+        return ink
     bridged = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((3, width // 2), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(bridged)
     across = (stats[:, 2] > 0.9 * width) & (stats[:, 3] < 0.06 * width)
