@@ -91,7 +91,7 @@ def quantize_finder(  # noqa: PLR0913 (one parameter per option)
     workers: int,
     data_dir: Path | None,
 ) -> None:
-    """Make FINDER, a run's finder.keras, compute in 8 bits: more than twice as fast on one core.
+    """Make FINDER, a run's finder.keras, compute in 8 bits: twice as fast on one core.
 
     It learns to find so what it finds in float32, on pages made up as in its training. The
     default takes some ten minutes on two cores.
