@@ -113,8 +113,11 @@ def test_a_trained_finder_becomes_a_faster_one(
     assert [path.name for path in made.path.parent.iterdir()] == ["finder.onnx"]
     assert len(losses) == 3
     assert 0 <= made.same <= 1
-    operations = {node.op_type for node in onnx.load(made.path).graph.node}
-    assert {"QuantizeLinear", "Resize"} <= operations
+    graph = onnx.load(made.path).graph
+    assert "Resize" in {node.op_type for node in graph.node}
+    kernels = [one.data_type for one in graph.initializer if len(one.dims) == 4]
+    assert kernels.count(onnx.TensorProto.INT8) == 14  # but the first, and four on the finest maps
+    assert kernels.count(onnx.TensorProto.FLOAT) == 5
     cells = Finder.open(made.path).cells(np.zeros((64, 96, 2), np.uint8))
     assert cells.shape == (16, 24, CLASSES + 4)
 
