@@ -334,3 +334,14 @@ def test_the_page_is_served_alike_whichever_way_it_is_started() -> None:
     style = (PAGE / "page.css").read_text()
     colours = [settings["theme"][scheme]["primaryColor"] for scheme in ("light", "dark")]
     assert f"light-dark({', '.join(colours)})" in style
+
+
+def test_the_sheet_is_shown_without_pandas() -> None:
+    """Half a second of its import would pass before the page is there."""
+    look = (
+        "import sys; from streamlit.testing.v1 import AppTest; "
+        "AppTest.from_file(sys.argv[1]).run(timeout=60); print('pandas' in sys.modules)"
+    )
+    command = [sys.executable, "-c", look, str(ROOT / "app.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "False"

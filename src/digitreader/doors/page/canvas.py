@@ -50,14 +50,15 @@ def strokes() -> list[Stroke]:
 
 def sheet(digits: Sequence[Digit]) -> None:
     """Show the sheet, and on it what its digits were read as."""
-    boxes = [{"box": d.box, "label": d.label or "–", "status": d.status} for d in digits]
+    boxes = ({"box": d.box, "label": d.label or "–", "status": d.status} for d in digits)
     sent = _sent()
+    # Tuples: of a list Streamlit asks whether it is a table, and imports pandas to know.
     data = {
         "width": WIDTH,
         "height": HEIGHT,
-        "strokes": sent["strokes"],
+        "strokes": tuple(sent["strokes"]),
         "answered": sent["version"],
-        "boxes": boxes,
+        "boxes": tuple(boxes),
     }
     _component(key=KEY, data=data, on_drawing_change=lambda: None)
 
