@@ -340,7 +340,7 @@ def test_the_sheet_is_shown_without_pandas() -> None:
     """Half a second of its import would pass before the page is there."""
     look = (
         "import sys; from streamlit.testing.v1 import AppTest; "
-        "AppTest.from_file(sys.argv[1]).run(timeout=60); print('pandas' in sys.modules)"
+        "AppTest.from_file(sys.argv.pop()).run(timeout=60); print('pandas' in sys.modules)"
     )
     command = [sys.executable, "-c", look, str(ROOT / "app.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
