@@ -10,18 +10,19 @@ from digitreader.doors.data_cli import DATA_DIR
 from digitreader.errors import needs_extra
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-@click.command()
-@click.argument("quick", type=FILE)
-@click.argument("thorough", type=FILE)
-@click.option(
+OUTPUT = click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     help="The .onnx file to write.",
 )
+
+
+@click.command()
+@click.argument("quick", type=FILE)
+@click.argument("thorough", type=FILE)
+@OUTPUT
 @click.option(
     "--plain",
     type=FILE,

@@ -16,6 +16,11 @@ DATA_DIR = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Look here first. Then in $DIGITREADER_DATA and in the user's cache.",
 )
+FONTS = click.option(
+    "--fonts",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of fonts for other writing; those that matplotlib ships by default.",
+)
 
 
 @click.group()
@@ -130,11 +135,7 @@ def preview(  # noqa: PLR0913 (one parameter per option)
     type=click.Choice(["train", "held-out", "test"]),
     help="Which of them.",
 )
-@click.option(
-    "--fonts",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of fonts for other writing; those that matplotlib ships by default.",
-)
+@FONTS
 @click.option(
     "--side", nargs=2, default=(400, 1000), show_default=True, help="Sides of a page, px."
 )

@@ -9,15 +9,11 @@ from pathlib import Path
 import click
 
 from digitreader.doors.bars import progress_bar
-from digitreader.doors.data_cli import DATA_DIR
+from digitreader.doors.cascade_cli import FILE, OUTPUT
+from digitreader.doors.data_cli import DATA_DIR, FONTS
 from digitreader.errors import needs_extra
 from digitreader.training.backend import greetings_silenced
 
-FONTS = click.option(
-    "--fonts",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of fonts for other writing; those that matplotlib ships by default.",
-)
 STEPS = click.option("--steps", type=int, help="Batches of windows to train on.")
 SEED = click.option("--seed", type=int, help="The same seed gives the same pages.")
 WORKERS = click.option(
@@ -68,14 +64,8 @@ def train_finder(
 
 
 @click.command("quantize-finder")
-@click.argument("finder", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="The .onnx file to write.",
-)
+@click.argument("finder", type=FILE)
+@OUTPUT
 @FONTS
 @STEPS
 @SEED

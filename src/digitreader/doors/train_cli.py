@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from digitreader.doors.bars import progress_bar
-from digitreader.doors.data_cli import DATA_DIR
-from digitreader.doors.finder_cli import FONTS
+from digitreader.doors.data_cli import DATA_DIR, FONTS
 from digitreader.errors import ExitCode, UsageError, needs_extra
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.networks import NETWORKS

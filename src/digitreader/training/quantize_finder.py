@@ -39,7 +39,7 @@ Tensor = Any  # Keras ships no types
 STEPS = 600
 SEED = 1  # a finder trained by another has not seen these pages
 BATCH = 16  # windows
-WATCHED = 24  # batches from which ranges start, and by which the file is written
+WATCHED = 24  # batches from which ranges start
 HELD = 8  # batches on which the file is compared
 LEARNING_RATE = 3e-5  # at its start, then a cosine down to zero; with 1e-4 it forgets
 EDGES = 0.5  # of the loss
@@ -102,7 +102,8 @@ def quantize_finder(  # noqa: PLR0913 (all but the first two by name)
     card = {"quantized": quantized, "digitreader": digitreader.__version__}
     with TemporaryDirectory(dir=path.parent) as folder, whole(path) as draft:
         unrounded = export.write_finder(teacher, Path(folder) / "unrounded.onnx", card)
-        eight_bits.write(unrounded, draft, watched, by_value(ranges, unrounded))
+        # All ranges are known: what it would find on more examples is not used.
+        eight_bits.write(unrounded, draft, watched[:1], by_value(ranges, unrounded))
         same, cells = _same(draft, held, truth)
     return Quantized(path, cells, same / cells)
 
@@ -144,9 +145,7 @@ def unlike(truth: Tensor, said: Tensor) -> Tensor:
     something = 1 - classes[..., NOTHING]  # [N, h, w]
     divergence = ops.sum(classes * (log_p - log_q), axis=-1)
     edges = ops.sum(ops.abs(truth[..., CLASSES:] - said[..., CLASSES:]), axis=-1)
-    return ops.sum(divergence) / ops.sum(something + FEWEST) + EDGES * (
-        ops.sum(something * edges) / ops.sum(something + FEWEST)
-    )
+    return ops.sum(divergence + EDGES * something * edges) / ops.sum(something + FEWEST)
 
 
 def by_value(ranges: Ranges, path: Path) -> Ranges:

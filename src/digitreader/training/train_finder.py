@@ -139,8 +139,7 @@ def _steps(
         if step % ROW == 0:
             _note(out, step, late)
         if step % KEEP == 0:
-            with whole(out / "last.keras") as draft:
-                network.save(draft)
+            save(network, out / "last.keras")
         yield late
 
 
