@@ -31,10 +31,10 @@ from streamlit.testing.v1 import AppTest
 import digitreader.doors.page
 from digitreader.card import ModelCard
 from digitreader.doors.cli import run
-from digitreader.doors.page import canvas, markup
+from digitreader.doors.page import canvas, drawing, front, markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections
 from digitreader.doors.page.history import History
-from digitreader.doors.page.models import NAMED, scores_of
+from digitreader.doors.page.models import scores_of
 from digitreader.doors.page.pictures import MOST_PAGES, examples, read_file
 from digitreader.errors import ExitCode
 from digitreader.reader import Reader
@@ -150,13 +150,13 @@ STROKE = st.builds(
 def test_strokes_leave_ink_where_the_pen_was_and_an_eraser_takes_it(
     strokes: list[canvas.Stroke],
 ) -> None:
-    page = canvas.picture_of(strokes)
+    page = drawing.picture_of(strokes)
     points = np.array([p for stroke in strokes for p in stroke["points"]], int).reshape(-1, 2)
-    assert page.shape == (canvas.HEIGHT // canvas.COARSE, canvas.WIDTH // canvas.COARSE)
-    columns, rows = (points // canvas.COARSE).T
-    assert (page[rows, columns] < canvas.PAPER).all()
-    assert (len(points) > 0) == (page < canvas.PAPER).any()
-    inked = canvas.COARSE * np.argwhere(page < canvas.PAPER)[:, ::-1]  # [n, 2], x and y
+    assert page.shape == (canvas.HEIGHT // drawing.COARSE, canvas.WIDTH // drawing.COARSE)
+    columns, rows = (points // drawing.COARSE).T
+    assert (page[rows, columns] < drawing.PAPER).all()
+    assert (len(points) > 0) == (page < drawing.PAPER).any()
+    inked = drawing.COARSE * np.argwhere(page < drawing.PAPER)[:, ::-1]  # [n, 2], x and y
     reach = 30  # half of the widest pen, its soft edge and a coarse pixel
     if len(points):
         assert (points.min(axis=0) - reach <= inked).all()
@@ -165,7 +165,7 @@ def test_strokes_leave_ink_where_the_pen_was_and_an_eraser_takes_it(
         canvas.Stroke(width=stroke["width"] + 8, eraser=True, points=stroke["points"])
         for stroke in strokes
     ]
-    assert (canvas.picture_of([*strokes, *wiped]) == canvas.PAPER).all()
+    assert (drawing.picture_of([*strokes, *wiped]) == drawing.PAPER).all()
 
 
 def test_every_probability_has_its_bar(reader: Reader) -> None:
@@ -201,7 +201,7 @@ def test_labels_are_text_and_never_markup(reader: Reader) -> None:
     )
     drawn = (
         markup.bars(strange, [label]),
-        markup.number([label]),
+        front.number([label]),
         markup.confusion([[1]], [label]),
     )
     assert label not in "".join(drawn)
@@ -282,14 +282,14 @@ def test_a_visitor_names_no_model(shown: Shown, tmp_path: Path) -> None:
     export.write_onnx(networks.build("lenet-5", 10), Path(path), card)
     app = shown("Examples")
     models = app.selectbox(key="model")
-    assert models.options == [NAMED]
+    assert models.options == [front.NAMED]
     models.options.append(path)  # what the browser knows
     models.set_value(path).run()
     assert not app.exception
     app.button_group(key="example").set_value("postcode").run()
     assert 'class="explanation"' in html_of(app)
     app = shown("Examples", "--model", path)
-    assert app.selectbox(key="model").options == [NAMED, path]
+    assert app.selectbox(key="model").options == [front.NAMED, path]
     app.button_group(key="example").set_value("postcode").run()
     assert 'class="explanation"' not in html_of(app)
 
@@ -345,3 +345,10 @@ def test_the_sheet_is_shown_without_pandas() -> None:
     command = [sys.executable, "-c", look, str(ROOT / "app.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split()[-1] == "False"
+
+
+def test_what_a_visitor_sees_first_imports_nothing_that_reads() -> None:
+    """The sheet is there half a second before ONNX Runtime."""
+    look = "import sys, digitreader.doors.page.app; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert not {"numpy", "cv2", "PIL", "onnxruntime", "pandas"} & set(done.stdout.split())

@@ -1,4 +1,4 @@
-"""What the page draws itself: a number, a glyph, bars and a table, as HTML."""
+"""What the page draws itself: a glyph, bars and a table, as HTML."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,22 +14,6 @@ from PIL import Image
 from digitreader.reading import Digit, percent
 
 NO_DIGIT = "no digit"
-
-
-NAME = "digitreader"
-
-
-def head() -> str:
-    """Return the page's style sheet and its name."""
-    sheet = (files(__package__) / "page.css").read_text(encoding="utf-8")
-    words = f"{NAME} <span>reads handwritten digits</span>"
-    return f'<style>{sheet}</style><h1 class="name">{words}</h1>'
-
-
-def number(lines: Sequence[str]) -> str:
-    """Return a page's lines in large type."""
-    rows = "".join(f"<div>{escape(line)}</div>" for line in lines)
-    return f'<div class="number" role="status">{rows or "–"}</div>'
 
 
 def glyph(pixels: NDArray[np.uint8]) -> str:

@@ -1,4 +1,4 @@
-"""The models there are, and what is known about the one that reads."""
+"""What is known about the model that reads."""
 
 from __future__ import annotations
 
@@ -13,26 +13,12 @@ from digitreader.classifier import SHIPPED, shipped_model
 from digitreader.doors.page import markup
 from digitreader.doors.page.visit import Visit
 
-RUNS = "runs/*/model.onnx"  # below the folder in which the page was started
-NAMED = "the model that ships"
 LIMITS = """
 It knows the characters above and nothing else. A second network, which finds digits on a page,
 keeps other writing from it, not always: short words, signs and writing of other alphabets may be
 read as digits. Confidence is calibrated on pictures like those it was trained on; on photos and
 old documents it is too high.
 """
-
-
-def choose_model(given: Path | None) -> Path | None:
-    """Let one of the models that are offered be chosen; None is the one that ships.
-
-    Who visits the page names no path: a browser may send another choice than those it was shown.
-    """
-    found = [given] if given else []
-    found += sorted(path for path in Path().glob(RUNS) if path != given)
-    offered = {NAMED: None} | {str(path): path for path in found}
-    chosen = st.selectbox("Model", list(offered), index=1 if given else 0, key="model")
-    return offered.get(chosen)
 
 
 def show_model(visit: Visit) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from digitreader.doors.page import markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections, name_of
+from digitreader.doors.page.front import show_number
 from digitreader.doors.page.history import Pages
 from digitreader.doors.page.visit import Visit
 from digitreader.errors import ModelError, UsageError, WriteError
@@ -23,12 +24,6 @@ STEPS = {
     "reading": "The reading, with its confidences",
 }
 STEP_WIDTH = 400  # px
-SAID = {
-    "ok": "Sure.",
-    "unsure": "Unsure: one digit or more may be another.",
-    "not_a_digit": "Not a digit: something else is drawn or written here.",
-    "empty": "Nothing is written here.",
-}
 
 
 def show_pages(visit: Visit, pages: Pages, room: str) -> None:
@@ -54,15 +49,9 @@ def show_page(visit: Visit, page: Page, reading: Reading, room: str) -> None:
         shown = annotated(page.pixels, reading, page.shape)
         st.image(shown, width="stretch", output_format="JPEG", alt=f"{reading.source}, with boxes")
     with right:
-        show_number(reading)
+        show_number(reading.lines, reading.status)
     show_digits(visit, reading, room)
     show_steps(page, reading, room)
-
-
-def show_number(reading: Reading) -> None:
-    """Show what a page says in large type, and how sure that is."""
-    st.html(markup.number(reading.lines))
-    st.markdown(SAID[reading.status])
 
 
 def show_digits(visit: Visit, reading: Reading, room: str) -> None:

@@ -1,44 +1,17 @@
-"""The page's rooms: where pictures come from, and what came of them."""
+"""The page's rooms behind the sheet: where pictures come from, and what came of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 
 import streamlit as st
 
-from digitreader.doors.page import canvas, panels, pictures
+from digitreader.doors.page import panels, pictures
 from digitreader.doors.page.corrections import Corrections
 from digitreader.doors.page.history import Pages
+from digitreader.doors.page.models import show_model
 from digitreader.doors.page.visit import Visit
-from digitreader.sources import Page
-
-
-@st.fragment
-def draw(visit: Visit) -> None:
-    """Read while something is drawn."""
-    room = "draw"
-    picture = canvas.picture_of(canvas.strokes())
-    page = Page(picture, _drawing(), shape=(canvas.HEIGHT, canvas.WIDTH))
-    reading = visit.reader.read_page(page)
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        canvas.sheet(reading.digits)
-    with right:
-        panels.show_number(reading)
-    if reading.digits:
-        visit.history.keep(f"{visit.model} {page.source}", [(page, reading)])
-        panels.show_digits(visit, reading, room)
-        panels.show_steps(page, reading, room)
-
-
-def _drawing() -> str:
-    """Return this drawing's name: after an empty sheet comes the next."""
-    state = st.session_state
-    empty = not canvas.strokes()
-    if empty and not state.get("sheet_empty", True):
-        state.drawings = state.get("drawings", 1) + 1
-    state.sheet_empty = empty
-    return f"drawing {state.get('drawings', 1)}"
 
 
 @st.fragment
@@ -129,3 +102,11 @@ def _show_corrections(corrections: Corrections) -> None:
 _pasting = st.components.v2.component(
     "digitreader.paste", js=(files(__package__) / "paste.js").read_text(encoding="utf-8")
 )
+
+ROOMS: dict[str, Callable[[Visit], None]] = {
+    "Upload": upload,
+    "Camera": camera,
+    "Examples": examples,
+    "History": history,
+    "Model": show_model,
+}

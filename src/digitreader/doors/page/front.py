@@ -1,0 +1,94 @@
+"""What a visitor sees first: the name, the sheet, the choice of a model.
+
+Nothing here reads, or imports what does: the sheet is there half a second before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from digitreader.doors.page import canvas
+from digitreader.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from digitreader.doors.page.visit import Visit
+
+NAME = "digitreader"
+NAMED = "the model that ships"
+RUNS = "runs/*/model.onnx"  # below the folder in which the page was started
+SAID = {
+    "ok": "Sure.",
+    "unsure": "Unsure: one digit or more may be another.",
+    "not_a_digit": "Not a digit: something else is drawn or written here.",
+    "empty": "Nothing is written here.",
+}
+
+
+def show_head() -> None:
+    """Show the page's name, in its style."""
+    sheet = (files(__package__) / "page.css").read_text(encoding="utf-8")
+    words = f"{NAME} <span>reads handwritten digits</span>"
+    st.html(f'<style>{sheet}</style><h1 class="name">{words}</h1>')
+
+
+def choose_model(given: Path | None) -> Path | None:
+    """Let one of the models that are offered be chosen; None is the one that ships.
+
+    Who visits the page names no path: a browser may send another choice than those it was shown.
+    """
+    found = [given] if given else []
+    found += sorted(path for path in Path().glob(RUNS) if path != given)
+    offered = {NAMED: None} | {str(path): path for path in found}
+    chosen = st.selectbox("Model", list(offered), index=1 if given else 0, key="model")
+    return offered.get(chosen)
+
+
+@st.fragment
+def draw(begin: Callable[[], Visit]) -> None:
+    """Show the sheet, and read while something is drawn on it."""
+    left, right = st.columns([3, 2], gap="medium")
+    drawn, name = canvas.strokes(), _drawing()
+    if not drawn:
+        with left:
+            canvas.sheet()
+        with right:
+            show_number((), "empty")
+        return
+    try:
+        visit = begin()
+    except ModelError as error:
+        st.error(str(error))
+        return
+    from digitreader.doors.page import drawing
+
+    drawing.show(visit, drawn, name, left, right)
+
+
+def show_number(lines: Sequence[str], status: str) -> None:
+    """Show what a page says in large type, and how sure that is."""
+    st.html(number(lines))
+    st.markdown(SAID[status])
+
+
+def number(lines: Sequence[str]) -> str:
+    """Return a page's lines in large type, as HTML."""
+    rows = "".join(f"<div>{escape(line)}</div>" for line in lines)
+    return f'<div class="number" role="status">{rows or "–"}</div>'
+
+
+def _drawing() -> str:
+    """Return this drawing's name: after an empty sheet comes the next."""
+    state = st.session_state
+    empty = not canvas.strokes()
+    if empty and not state.get("sheet_empty", True):
+        state.drawings = state.get("drawings", 1) + 1
+    state.sheet_empty = empty
+    return f"drawing {state.get('drawings', 1)}"
