@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitreader.levels import nearest_percentile, percentile
+
 WORKING_SIDE = 1600  # px; a digit 1% of the page high still has 16 px, 12 MP becomes 2 MP
 LIGHT_SIDE = 400  # px; the light of a page is smooth, so it is estimated on a small copy
 SAME_LEVEL = 8  # grey levels; JPEG ringing and scanner noise stay within it
@@ -187,7 +189,7 @@ def _noise(darker: NDArray[np.float32]) -> float:
     some = darker.ravel()[:: 1 + darker.size // NOISE_SAMPLE]
     paper = np.abs(some[np.abs(some) < 2 * SAME_LEVEL])
     brighter = -some[some <= 0]  # no ink among it, however loud the noise
-    return max(float(np.percentile(x, NOISE_SHARE)) for x in (paper, brighter) if x.size)
+    return max(percentile(x, NOISE_SHARE) for x in (paper, brighter) if x.size)
 
 
 def _without_grain(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -202,7 +204,7 @@ def _without_grain(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
     if np.count_nonzero(tiny) < max(SPECKS, SPECKS * contrast.size / 100_000):
         return contrast
     grain = contrast[tiny[labels]]
-    return np.where(contrast > 1.5 * np.percentile(grain, 95), contrast, 0).astype(np.float32)
+    return np.where(contrast > 1.5 * percentile(grain, 95), contrast, 0).astype(np.float32)
 
 
 def _full_range(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -211,5 +213,5 @@ def _full_range(contrast: NDArray[np.float32]) -> NDArray[np.float32]:
     strokes = contrast[(contrast > LEAST_CONTRAST) & (around > LEAST_CONTRAST / 3)]
     if not strokes.size:
         return np.zeros_like(contrast)
-    peak = float(np.percentile(strokes, 95, method="nearest"))
+    peak = nearest_percentile(strokes, 95)
     return contrast if peak >= STRONG else np.minimum(contrast / np.float32(peak), 1)

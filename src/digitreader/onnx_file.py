@@ -8,7 +8,7 @@ numbers). To look through them takes a library no more than it takes ONNX Runtim
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from digitreader.errors import ModelError
@@ -27,6 +27,7 @@ HOLD = {
     "tensor": {},
 }
 PLACE, LOCATION = 13, 14  # of a tensor: where else its numbers are, and that they are elsewhere
+WHERE = b"location"  # the name of that place; a file that has the word nowhere tells of none
 
 Value = int | memoryview
 
@@ -45,7 +46,8 @@ def read_whole(path: Path) -> bytes:
         if path.stat().st_size > MOST_BYTES:
             raise ModelError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB, as no model is")
         content = path.read_bytes()
-        if _reaches_out(memoryview(content), "model"):
+        top = list(_fields(memoryview(content)))  # to see that it has an end
+        if WHERE in content and _reaches_out(top, "model"):
             raise ModelError(f"{path} keeps numbers in another file, which is never opened")
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
@@ -69,13 +71,13 @@ def _text(value: Value | None) -> str:
     return bytes(value).decode() if isinstance(value, memoryview) else ""
 
 
-def _reaches_out(message: memoryview, kind: str) -> bool:
+def _reaches_out(fields: Iterable[tuple[int, Value]], kind: str) -> bool:
     """Whether a tensor in a message has its numbers in another file."""
-    for field, value in _fields(message):
+    for field, value in fields:
         if kind == "tensor" and (field == PLACE or (field == LOCATION and value)):
             return True
         inner = HOLD[kind].get(field)
-        if inner and isinstance(value, memoryview) and _reaches_out(value, inner):
+        if inner and isinstance(value, memoryview) and _reaches_out(_fields(value), inner):
             return True
     return False
 
