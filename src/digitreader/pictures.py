@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from digitreader import plain_png
 from digitreader.costs import too_costly
 from digitreader.errors import SourceError, first_line
 
@@ -50,6 +51,10 @@ def decode(
     Raises:
         SourceError: it cannot be decoded, or is too large; the message names it.
     """
+    if isinstance(content, bytes) and (pixels := plain_png.decoded(content)) is not None:
+        check_size(pixels.shape[1], pixels.shape[0], name, most)
+        yield pixels, None
+        return
     from PIL import Image
 
     with _decoding(name):
@@ -136,22 +141,24 @@ def _step(height: int, width: int) -> int:
 @contextmanager
 def _decoding(name: str) -> Iterator[None]:
     """Say what is wrong with a picture in one line that names it."""
-    from PIL import Image, UnidentifiedImageError
-
     try:
         with _QUIET:
             yield
     except SourceError:
         raise
-    except UnidentifiedImageError as error:
-        known = " ".join(sorted(KINDS))
-        raise SourceError(
-            f"{name}: not a picture, or broken; expected one of {known} or pdf"
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise SourceError(f"{name}: {_too_large(MAX_PIXELS)}") from error
     except Exception as error:  # Pillow lets out whatever it stumbles on in a damaged file
-        raise SourceError(f"{name}: cannot be decoded: {first_line(error)}") from error
+        raise SourceError(f"{name}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        known = " ".join(sorted(KINDS))
+        return f"not a picture, or broken; expected one of {known} or pdf"
+    if isinstance(error, Image.DecompressionBombError):
+        return _too_large(MAX_PIXELS)
+    return f"cannot be decoded: {first_line(error)}"
 
 
 class _Quiet:

@@ -80,9 +80,8 @@ def joined(pieces: Iterable[Piece]) -> Piece:
 
 
 def box_of(mask: NDArray[np.bool_]) -> Box:
-    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
-    x, y = int(columns[0]), int(rows[0])
-    return Box(x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
+    """The box around what is true; of no size where nothing is."""
+    return Box(*cv2.boundingRect(mask.view(np.uint8)))
 
 
 def overlap(a: Box, b: Box) -> tuple[int, int]:

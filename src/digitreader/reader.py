@@ -188,23 +188,17 @@ class Reader:
     def _readings(self, pages: list[Seen]) -> list[Reading]:
         """Classify what was found on pages, and put each page together."""
         candidates = [one for page in pages for one in page.candidates]
-        if candidates:
-            glyphs = np.stack([one.glyph for one in candidates])  # [N, 28, 28]
-            rows = iter(self._agreed(self.classify(glyphs), candidates))  # N of [K]
-        return [self._reading(page, [next(rows) for _ in page.candidates]) for page in pages]
+        boxes = [box for page in pages for box in page.boxes]
+        digits = self._digits(candidates, boxes)
+        return [self._reading(page, [next(digits) for _ in page.candidates]) for page in pages]
 
-    def _reading(self, page: Seen, rows: list[NDArray[np.float32]]) -> Reading:
+    def _reading(self, page: Seen, digits: list[Digit]) -> Reading:
         """Put a page's digits together, line by line, number by number."""
-        found = _in_context(
-            [
-                self._digit(box, one.glyph, row)
-                for box, one, row in zip(page.boxes, page.candidates, rows, strict=True)
-            ]
-        )
+        found = _in_context(digits)
         lines = [[[found[i] for i in number] for number in line] for line in page.lines]
-        digits = tuple(digit for line in lines for number in line for digit in number)
+        ordered = tuple(digit for line in lines for number in line for digit in number)
         texts = tuple(text for line in lines if (text := _text(line)))
-        return Reading(page.source, page.number, _status(digits), texts, digits, self.model)
+        return Reading(page.source, page.number, _status(ordered), texts, ordered, self.model)
 
     def classify(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated probabilities of glyphs, uint8 [N, 28, 28], ink bright: float32 [N, K].
@@ -280,16 +274,29 @@ class Reader:
                 agreed[i] = _together(read[i], one.found)
         return agreed
 
+    def _digits(self, candidates: list[Candidate], boxes: list[Box]) -> Iterator[Digit]:
+        """Say what each candidate is; what can be done for all at once is."""
+        if not candidates:
+            return
+        glyphs = [one.glyph for one in candidates]
+        rows = self._agreed(self.classify(np.stack(glyphs)), candidates)  # [N, K]
+        likely = np.argsort(-rows, axis=1, kind="stable")[:, :3].tolist()
+        is_one = (rows.sum(axis=1) >= HALF).tolist()
+        yield from map(self._digit, boxes, glyphs, rows, likely, is_one)
+
     def _digit(
-        self, box: Box, glyph: NDArray[np.uint8], probabilities: NDArray[np.float32]
+        self,
+        box: Box,
+        glyph: NDArray[np.uint8],
+        probabilities: NDArray[np.float32],
+        likely: list[int],
+        is_one: bool,
     ) -> Digit:
-        order = np.argsort(-probabilities, kind="stable")[:3]
-        top3 = tuple((self.labels[i], float(probabilities[i])) for i in order)
-        label: str | None
+        top3 = tuple((self.labels[i], float(probabilities[i])) for i in likely)
         label, confidence = top3[0]
+        if not is_one:
+            return Digit(None, confidence, probabilities, top3, box, glyph, "not_a_digit")
         status: DigitStatus = "ok" if confidence >= self._unsure_below else "unsure"
-        if float(probabilities.sum()) < HALF:
-            label, status = None, "not_a_digit"
         return Digit(label, confidence, probabilities, top3, box, glyph, status)
 
 

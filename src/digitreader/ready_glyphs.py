@@ -45,7 +45,7 @@ def _has_bright_paper(pictures: Glyphs) -> NDArray[np.bool_]:
     """Whether most of the border is bright."""
     border = np.ones((SIDE, SIDE), bool)
     border[1:-1, 1:-1] = False
-    return np.asarray(np.mean(pictures[:, border] > 127, axis=1) > 0.5)
+    return np.asarray(2 * _count(pictures[:, border] > 127) > np.count_nonzero(border))
 
 
 def _is_clean(glyphs: Glyphs) -> NDArray[np.bool_]:
@@ -54,29 +54,34 @@ def _is_clean(glyphs: Glyphs) -> NDArray[np.bool_]:
     border = np.concatenate(
         [glyphs[:, 0], glyphs[:, -1], glyphs[:, :, 0], glyphs[:, :, -1]], axis=1
     )
-    zero = np.mean(flat == 0, axis=1)
-    paper = np.mean(flat <= SAME_LEVEL, axis=1)
-    between = np.mean(flat <= 3 * SAME_LEVEL, axis=1) - paper
-    quiet = np.mean(flat < 2 * SAME_LEVEL, axis=1)  # what the noise is measured on
-    strokes = np.sum(flat > 255 * LEAST_CONTRAST, axis=1)
-    strong = np.sum(flat >= 255 * STRONG, axis=1)
+    zero = _count(flat == 0)
+    paper = _count(flat <= SAME_LEVEL)
+    between = _count(flat <= 3 * SAME_LEVEL) - paper
+    quiet = _count(flat < 2 * SAME_LEVEL)  # what the noise is measured on
+    strokes = _count(flat > 255 * LEAST_CONTRAST)
+    strong = _count(flat >= 255 * STRONG)
     return np.asarray(
-        (np.mean(border == 0, axis=1) > 0.5)
-        & (paper > PAPER_SHARE)
+        (2 * _count(border == 0) > border.shape[1])
+        & (paper > PAPER_SHARE * flat.shape[1])
         & (between < BETWEEN * paper)
-        & (zero * flat.shape[1] > CLEAN * quiet * flat.shape[1] + 1)
+        & (zero > CLEAN * quiet + 1)
         & (strong > 0.05 * strokes + 1)
     )
+
+
+def _count(true: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """How many are true of each row: [N, up to 65,535] → [N]."""
+    return np.asarray(np.add.reduce(true, axis=1, dtype=np.uint16))
 
 
 def _is_in_place(glyphs: Glyphs) -> NDArray[np.bool_]:
     """Whether the ink has MNIST's box and centre; see `glyphs.is_glyph`."""
     reach, mass = [], []
     for axis in (1, 2):
-        some = glyphs.max(axis=axis) > 0  # [N, 28]
+        sums = np.add.reduce(glyphs, axis=axis, dtype=np.uint16)  # [N, 28]
+        some = sums > 0
         first, last = some.argmax(axis=1), SIDE - 1 - some[:, ::-1].argmax(axis=1)
         reach.append(last - first + 1)
-        sums = glyphs.sum(axis=axis, dtype=np.float64)  # [N, 28]
         mass.append(sums @ np.arange(SIDE) / np.maximum(sums.sum(axis=1), 1) + 0.5)
     longest = np.maximum(*reach)
     off = np.maximum(*(np.abs(centre - CENTRE) for centre in mass))
@@ -85,11 +90,26 @@ def _is_in_place(glyphs: Glyphs) -> NDArray[np.bool_]:
 
 
 def _is_grainy(glyphs: Glyphs) -> NDArray[np.bool_]:
-    """Whether a glyph is strewn with specks: all are laid below each other, a row apart."""
+    """Whether a glyph is strewn with specks."""
+    grainy = _tops(glyphs) >= SPECKS - 1
+    if grainy.any():
+        grainy[grainy] = _specks(glyphs[grainy]) >= SPECKS - 1  # the paper may count as one
+    return grainy
+
+
+def _tops(glyphs: Glyphs) -> NDArray[np.uint16]:
+    """How many pieces a glyph may have at most: pixels with no ink before, nor above, them."""
+    ink = np.pad(glyphs > 0, ((0, 0), (1, 0), (1, 1)))
+    here, above = ink[:, 1:], ink[:, :-1]
+    joined = here[..., :-2] | above[..., :-2] | above[..., 1:-1] | above[..., 2:]
+    return _count((here[..., 1:-1] & ~joined).reshape(len(glyphs), -1))
+
+
+def _specks(glyphs: Glyphs) -> NDArray[np.int64]:
+    """How many of a glyph's pieces are specks: all are laid below each other, a row apart."""
     height = SIDE + 1
     tall = np.zeros((len(glyphs), height, SIDE), np.uint8)
     tall[:, :SIDE] = glyphs > 0
     _, _, stats, _ = cv2.connectedComponentsWithStats(tall.reshape(-1, SIDE), connectivity=8)
     small = stats[1:][stats[1:, cv2.CC_STAT_AREA] < SPECK_AREA]
-    specks = np.bincount(small[:, cv2.CC_STAT_TOP] // height, minlength=len(glyphs))
-    return np.asarray(specks >= SPECKS - 1)  # the paper itself may count as one
+    return np.bincount(small[:, cv2.CC_STAT_TOP] // height, minlength=len(glyphs))

@@ -45,7 +45,7 @@ class Seen:
 
 def alone(source: str, number: int, glyph: NDArray[np.uint8]) -> Seen:
     """Return a page that is one glyph, ink bright."""
-    if not glyph.any():
-        return Seen(source, number, [], [], [])
     box = box_of(glyph > 0)
+    if not box.width:
+        return Seen(source, number, [], [], [])
     return Seen(source, number, [Candidate(box, glyph, None)], [box], [[[0]]])
