@@ -11,6 +11,7 @@ doubtful.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper
+from onnx.utils import Extractor
 from scipy.special import log_softmax
 
 from digitreader.card import ModelCard
@@ -38,6 +40,7 @@ PLAIN_SHARE = 0.25
 TOLERANCE = 1e-3  # logits; float32 sums in another order differ by some 1e-5
 GIVEN = ("logits", "maps")
 QUICK, THOROUGH, PLAIN = "quick/", "thorough/", "plain/"
+ALONE, TOGETHER = "alone/", "together/"  # where the quick model is sure of all glyphs, and not
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,32 +163,46 @@ def _scaled(model: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]
 
 
 def _joined(models: dict[str, onnx.ModelProto], sure: float, card: ModelCard) -> onnx.ModelProto:
-    """One graph: quick, then the others for the doubtful, and their word in the places of these."""
-    parts = [compose.add_prefix(model, name) for name, model in models.items()]
-    names = [name for name in GIVEN
-             if all(name in _outputs(models[model]) for model in (QUICK, THOROUGH))]  # fmt: skip
+    """One graph: quick, and where it is in doubt, the others, and their word in its places."""
+    outputs = _outputs(models[QUICK])
+    names = [name for name in GIVEN if name in outputs and name in _outputs(models[THOROUGH])]
+    quick, *others = (
+        _part(model, name, ["logits"] if name == PLAIN else names) for name, model in models.items()
+    )
     numbers = {name + "temperature": _card(model).temperature for name, model in models.items()}
     numbers |= {"sure": sure, "half": 0.5, "share": PLAIN_SHARE, "rest": 1 - PLAIN_SHARE}
     places = {"one": [1], "first": [0], "labels": [len(card.labels)], "end": [len(card.labels) + 1]}
-    graph = helper.make_graph(
+    alone = _branch(ALONE, [_node("Identity", [f"scaled_{n}"], ALONE + n) for n in names], outputs)
+    together = _branch(
+        TOGETHER,
         [
-            helper.make_node("Identity", ["glyphs"], [QUICK + "glyphs"]),
-            *parts[0].graph.node,
-            *_doubt(),
-            *(node for part in parts[1:] for node in part.graph.node),
+            *_ask(),
+            *(node for other in others for node in other.node),
             *_answer(PLAIN in models),
             *(_maps() if "maps" in names else []),
+        ],
+        outputs,
+        [tensor for other in others for tensor in other.initializer],
+    )
+    graph = helper.make_graph(
+        [
+            _node("Identity", ["glyphs"], QUICK + "glyphs"),
+            *quick.node,
+            *(_node("Div", [QUICK + n, QUICK + "temperature"], f"scaled_{n}") for n in names),
+            *_doubt(),
+            helper.make_node("If", ["any"], names, then_branch=together, else_branch=alone),
         ],
         card.name,
         [helper.make_tensor_value_info("glyphs", TensorProto.UINT8, ["N", 28, 28])],
         [
-            *(_each(_outputs(models[QUICK])[name]) for name in names),
+            *(_each(outputs[name], name) for name in names),
             helper.make_tensor_value_info("asked", TensorProto.BOOL, ["N"]),
         ],
         [
+            helper.make_tensor("nobody", TensorProto.INT64, [], [0]),
             *(helper.make_tensor(k, TensorProto.INT64, [1], v) for k, v in places.items()),
             *(helper.make_tensor(k, TensorProto.FLOAT, [], [v]) for k, v in numbers.items()),
-            *(tensor for part in parts for tensor in part.graph.initializer),
+            *quick.initializer,
         ],
     )
     opsets: dict[str, int] = {}
@@ -205,15 +222,40 @@ def _node(kind: str, given: list[str], made: str, **attributes: Any) -> onnx.Nod
     return helper.make_node(kind, given, [made], **attributes)
 
 
+def _part(model: onnx.ModelProto, name: str, outputs: list[str]) -> onnx.GraphProto:
+    """What makes these outputs of a model, under names that begin with its own."""
+    needed = Extractor(model).extract_model(["glyphs"], outputs)
+    return compose.add_prefix(needed, name).graph
+
+
+def _branch(
+    prefix: str,
+    nodes: list[onnx.NodeProto],
+    outputs: dict[str, onnx.ValueInfoProto],
+    tensors: Sequence[onnx.TensorProto] = (),
+) -> onnx.GraphProto:
+    """What is done in one of two cases: nodes that make the outputs, under names of their own."""
+    made = {name for node in nodes for name in node.output}
+    given = [_each(outputs[name], prefix + name) for name in GIVEN if prefix + name in made]
+    return helper.make_graph(nodes, prefix.strip("/"), [], given, tensors)
+
+
 def _doubt() -> list[onnx.NodeProto]:
-    """Which glyphs the quick model is in doubt about, and these alone, for the others."""
+    """Which glyphs the quick model is in doubt about."""
     return [
-        _node("Div", [QUICK + "logits", QUICK + "temperature"], QUICK + "scaled"),
-        _node("Softmax", [QUICK + "scaled"], "shares", axis=1),  # [N, C]
+        _node("Softmax", ["scaled_logits"], "shares", axis=1),  # [N, C]
         helper.make_node("TopK", ["shares", "one"], ["confidence", "label"], axis=1),  # [N, 1]
         _node("Less", ["confidence", "sure"], "doubtful"),
         _node("Squeeze", ["doubtful", "one"], "asked"),  # [N]
         _node("NonZero", ["asked"], "row_of_places"),  # [1, M]
+        _node("Size", ["row_of_places"], "count"),
+        _node("Greater", ["count", "nobody"], "any"),
+    ]
+
+
+def _ask() -> list[onnx.NodeProto]:
+    """These alone, for the others."""
+    return [
         _node("Transpose", ["row_of_places"], "places"),  # [M, 1]
         _node("GatherND", ["glyphs", "places"], THOROUGH + "glyphs"),  # [M, 28, 28]
         _node("Identity", [THOROUGH + "glyphs"], PLAIN + "glyphs"),
@@ -222,15 +264,16 @@ def _doubt() -> list[onnx.NodeProto]:
 
 def _answer(plain: bool) -> list[onnx.NodeProto]:
     """The logits: the quick model's, and in the doubtful places what all together say, [M, C]."""
+    told = "all" if plain else "both"
     return [
-        _node("GatherND", [QUICK + "scaled", "places"], "quick_doubtful"),
+        _node("GatherND", ["scaled_logits", "places"], "quick_doubtful"),
         _node("LogSoftmax", ["quick_doubtful"], QUICK + "said", axis=1),
         _node("Div", [THOROUGH + "logits", THOROUGH + "temperature"], THOROUGH + "scaled"),
         _node("LogSoftmax", [THOROUGH + "scaled"], THOROUGH + "said", axis=1),
         _node("Add", [QUICK + "said", THOROUGH + "said"], "sum_of_both"),
         _node("Mul", ["sum_of_both", "half"], "both"),
         *(_which() if plain else []),
-        _node("ScatterND", [QUICK + "scaled", "places", "all" if plain else "both"], "logits"),
+        _node("ScatterND", ["scaled_logits", "places", told], TOGETHER + "logits"),
     ]
 
 
@@ -255,12 +298,11 @@ def _which() -> list[onnx.NodeProto]:
 def _maps() -> list[onnx.NodeProto]:
     """The activation maps: the quick model's; of the doubtful, the mean with the thorough one's."""
     return [
-        _node("Div", [QUICK + "maps", QUICK + "temperature"], "quick_maps"),
         _node("Div", [THOROUGH + "maps", THOROUGH + "temperature"], "thorough_maps"),
-        _node("GatherND", ["quick_maps", "places"], "doubtful_maps"),
+        _node("GatherND", ["scaled_maps", "places"], "doubtful_maps"),
         _node("Add", ["doubtful_maps", "thorough_maps"], "sum_of_maps"),
         _node("Mul", ["sum_of_maps", "half"], "mean_maps"),
-        _node("ScatterND", ["quick_maps", "places", "mean_maps"], "maps"),
+        _node("ScatterND", ["scaled_maps", "places", "mean_maps"], TOGETHER + "maps"),
     ]
 
 
@@ -285,8 +327,9 @@ def _outputs(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
     return {value.name: value for value in model.graph.output}
 
 
-def _each(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+def _each(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
     copy = onnx.ValueInfoProto()
     copy.CopyFrom(value)
+    copy.name = name
     copy.type.tensor_type.shape.dim[0].dim_param = "N"
     return copy
