@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from digitreader.arguments import expand
 from digitreader.camera import WARM_UP
 from digitreader.errors import SourceError
-from digitreader.sources import expand, missing, open_pages
+from digitreader.sources import missing, open_pages
 
 Film = Callable[[int], None]
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from digitreader.cells import CLASSES, STRIDE, Found
 from digitreader.errors import ModelError
-from digitreader.finder import CLASSES, HALF, STRIDE, Finder, Found, shown_of
+from digitreader.finder import HALF, Finder, shown_of
 from digitreader.ink import Inked, inked
 from digitreader.pieces import shared_part
 from digitreader.reading import Box

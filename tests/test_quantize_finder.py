@@ -15,9 +15,10 @@ tf = pytest.importorskip("tensorflow")
 
 import onnxruntime  # noqa: E402
 
+from digitreader.cells import CLASSES  # noqa: E402
 from digitreader.doors.cli import run as digitreader  # noqa: E402
 from digitreader.errors import ExitCode, ModelError, UsageError  # noqa: E402
-from digitreader.finder import CLASSES, Finder  # noqa: E402
+from digitreader.finder import Finder  # noqa: E402
 from digitreader.training import eight_bits, export, page_network, rounding  # noqa: E402
 from digitreader.training import quantize_finder as quantizing  # noqa: E402
 

@@ -24,9 +24,10 @@ from PIL import Image, ImageOps
 
 from conftest import EXAMPLES
 from digitreader import pictures
+from digitreader.arguments import expand
 from digitreader.errors import SourceError
 from digitreader.reader import Reader
-from digitreader.sources import SUFFIXES, Failed, Page, expand, open_pages
+from digitreader.sources import SUFFIXES, Failed, Page, open_pages
 
 
 def bars() -> np.ndarray[Any, np.dtype[np.uint8]]:

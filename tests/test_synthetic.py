@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from digitreader.cells import CLASSES, NOTHING, OTHER_WRITING, STRIDE
 from digitreader.classifier import Classifier
 from digitreader.doors.cli import cli
 from digitreader.errors import DataError, UsageError
-from digitreader.finder import CLASSES, NOTHING, OTHER_WRITING, STRIDE
 from digitreader.reading import Box
 from digitreader.training.datasets import load
 from digitreader.training.synthetic import papers, windows

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from digitreader.cells import CLASSES
 from digitreader.errors import DivergedError, UsageError
-from digitreader.finder import CLASSES, REACH, Finder
+from digitreader.finder import REACH, Finder
 from digitreader.training import page_network, train_finder
 from digitreader.training.train_finder import FinderRecipe
 

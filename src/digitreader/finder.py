@@ -8,7 +8,6 @@ digits need no cutting that way, and a letter is told by its neighbours as much 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitreader.cells import CLASSES, DIGITS, OTHER_WRITING, STRIDE, Found, characters_of
 from digitreader.classifier import session_of, shipped_model, softmax
 from digitreader.company import SLENDER, in_company
 from digitreader.errors import ModelError
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
     import onnxruntime
 
 SHIPPED = "finder"
-DIGITS = 10
-OTHER_WRITING, NOTHING = 10, 11  # classes of a cell beside the digits
-CLASSES = 12
-STRIDE = 4  # px of the network's input to a cell
 REACH = 16.0  # px; the network gives distances in it
 COARSEST = 16  # px; sides are multiples of it
 
@@ -54,7 +50,6 @@ PARTS = (8, 16)  # of a page's longest side that digits may be high
 LETTER = 0.1  # of a digit counts another character, where sizes are compared
 SMALLEST = 32  # where nothing is found otherwise
 MOST = 3_000_000  # px the network is shown at most
-SEEN = 0.3  # probability of a character from which a cell counts
 HALF = 0.5  # probability from which something is thought to be so
 SURELY = 0.85  # and that at least one digit of a page has: an empty one's noise looks like some
 PAPER_AND_INK = (30, 97)  # percentiles of a box: between the strokes, and in their middle
@@ -63,26 +58,6 @@ ROOM = 8  # tiles a side, from which some hold no writing
 EMPTIEST = 5  # percent of a page's tiles at least hold no writing
 CLEARLY = 1.6  # times the grain of the paper: from there it is ink
 TEMPERATURE = 0.8  # fitted on made-up pages of held-out writers
-SAME = 0.45  # intersection over union of two boxes of one character
-WITHIN = 0.65  # of the smaller box that two boxes of one character share
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """A character: its box in ink px and the probabilities of what it is, float32 [CLASSES]."""
-
-    box: Box
-    classes: NDArray[np.float32]
-
-    @property
-    def digit(self) -> float:
-        """Probability that it is a digit to be read."""
-        return float(self.classes[:DIGITS].sum())
-
-    @property
-    def character(self) -> float:
-        """Probability that it is a character at all."""
-        return 1 - float(self.classes[NOTHING])
 
 
 Looks = dict[float, list[Found]]  # what was found on a page in each size
@@ -158,7 +133,7 @@ class Finder:
         size = [max(1, round(side * scale)) for side in (width, height)]
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         seen = np.asarray(cv2.resize(shown, size, interpolation=how), np.uint8)
-        found = _characters(self.cells(seen))
+        found = characters_of(self.cells(seen))
         if min(seen.shape[:2]) >= ROOM * TILE:  # a crop of one digit has no paper to compare
             found = _standing_out(found, seen[..., 0])
         found = [_scaled(f, 1 / scale, (height, width)) for f in found]
@@ -213,68 +188,6 @@ def _written_in(found: list[Found]) -> float:
     )
 
 
-def _characters(cells: NDArray[np.float32]) -> list[Found]:
-    """Cells that see the same character made one: the surest first, the others vote."""
-    sure = 1 - cells[..., NOTHING]
-    rows, columns = np.nonzero(sure > SEEN)
-    seen = cells[rows, columns]  # [N, CLASSES + 4]
-    weights = sure[rows, columns]
-    x, y = (columns + 0.5) * STRIDE, (rows + 0.5) * STRIDE
-    left, top, right, bottom = seen[:, CLASSES:].T
-    boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=1)  # [N, 4]
-    # The middle of a box knows its edges best.
-    off = np.abs(right - left) / (right + left + 1) + np.abs(bottom - top) / (bottom + top + 1)
-    order = np.argsort(-(seen[:, :NOTHING].max(axis=1) - 0.2 * off), kind="stable")
-    by_row = ByRow(rows, boxes, len(cells))
-    left_over = np.ones(len(order), np.bool_)
-    found: list[Found] = []
-    of_found = np.empty((len(order), 4), np.float32)
-    for i in order:
-        if not left_over[i]:
-            continue
-        near = by_row.near(boxes[i])
-        near = near[left_over[near]]
-        same = near[_same(boxes[i], boxes[near])]
-        left_over[same] = left_over[i] = False
-        if len(same) < 2:
-            continue
-        share = weights[same] / weights[same].sum()
-        box = share @ boxes[same]
-        near = _touching(box, of_found[: len(found)])
-        if _same(box, of_found[near]).any():  # stragglers of a surer one
-            continue
-        of_found[len(found)] = box
-        classes = share @ seen[same, :CLASSES]
-        found.append(Found(Box(*(float(v) for v in box)), classes.astype(np.float32)))  # type: ignore[arg-type]
-    return found
-
-
-class ByRow:
-    """Boxes, [N, 4], of cells whose rows ascend: a page of ten thousand digits has 150,000."""
-
-    def __init__(self, rows: NDArray[np.int64], boxes: NDArray[np.float32], height: int) -> None:
-        self._boxes = boxes
-        self._starts = np.searchsorted(rows, np.arange(height + 1))  # of each row, then the end
-        self._top, self._bottom = np.full(height, np.inf), np.full(height, -np.inf)
-        np.minimum.at(self._top, rows, boxes[:, 1])
-        np.maximum.at(self._bottom, rows, boxes[:, 3])
-
-    def near(self, box: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Numbers of the boxes that share something with a box, ascending."""
-        rows = np.flatnonzero((self._top < box[3]) & (box[1] < self._bottom))
-        if not rows.size:
-            return rows
-        start, stop = int(self._starts[rows[0]]), int(self._starts[rows[-1] + 1])
-        return _touching(box, self._boxes[start:stop]) + start
-
-
-def _touching(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Numbers of the boxes, [N, 4] as left, top, right, bottom, that share something with a box."""
-    left, top, right, bottom = others.T
-    across = (left < box[2]) & (box[0] < right)
-    return np.flatnonzero(across & (top < box[3]) & (box[1] < bottom))
-
-
 def _standing_out(found: list[Found], seen: NDArray[np.uint8]) -> list[Found]:
     """Only what is darker than its paper by more than the paper's grain: noise has shapes, too."""
     if not found:
@@ -302,17 +215,6 @@ def _grain(seen: NDArray[np.uint8]) -> float:
     down, across = (side // tile for side in seen.shape)
     tiles = seen[: down * tile, : across * tile].reshape(down, tile, across, tile)
     return percentile(_contrast(tiles.swapaxes(1, 2).reshape(-1, tile * tile)), EMPTIEST)
-
-
-def _same(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which boxes, [N, 4] as left, top, right, bottom, are of the character that a box is of."""
-    left, top, right, bottom = others.T
-    across = np.minimum(box[2], right) - np.maximum(box[0], left)
-    down = np.minimum(box[3], bottom) - np.maximum(box[1], top)
-    shared = np.maximum(across, 0) * np.maximum(down, 0)
-    own, areas = (box[2] - box[0]) * (box[3] - box[1]), (right - left) * (bottom - top)
-    alike = shared > SAME * (own + areas - shared)
-    return np.asarray(alike | (shared > WITHIN * np.minimum(own, areas)), np.bool_)
 
 
 def _judged_in_company(found: list[Found], ink: NDArray[np.float32]) -> list[Found]:

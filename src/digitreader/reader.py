@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from digitreader.cells import DIGITS, Found
 from digitreader.classifier import Classifier
 from digitreader.errors import SourceError, UsageError
-from digitreader.finder import DIGITS, HALF, Finder, Found, Looks
+from digitreader.finder import HALF, Finder, Looks
 from digitreader.glyphs import is_glyph, to_glyph
 from digitreader.ink import Inked, inked, working_copy
 from digitreader.layout import in_lines, on_page

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.finder import DIGITS, Found
+from digitreader.cells import DIGITS, Found
 from digitreader.pieces import box_of
 from digitreader.reading import Box
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.finder import HALF, Finder, Found
+from digitreader.cells import Found
+from digitreader.finder import HALF, Finder
 from digitreader.glyphs import SIDE
 from digitreader.ink import inked, working_copy
 from digitreader.outputs import annotated

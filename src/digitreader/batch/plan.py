@@ -8,10 +8,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from digitreader.arguments import expand
 from digitreader.batch import archives, tables
 from digitreader.batch.items import Item, Part
 from digitreader.errors import SourceError
-from digitreader.sources import Failed, expand, pages_of
+from digitreader.sources import Failed, pages_of
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from digitreader.arguments import expand
 from digitreader.errors import AS_ESCAPES, ExitCode, UsageError
 from digitreader.outputs import FORMATS, annotated, format_of
 from digitreader.reading import Reading
-from digitreader.sources import Failed, expand
+from digitreader.sources import Failed
 from digitreader.writing import make_folder, whole, writing
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from digitreader.finder import CLASSES, NOTHING, REACH
+from digitreader.cells import CLASSES, NOTHING
+from digitreader.finder import REACH
 
 Tensor = Any  # Keras ships no types
 FOCUS = 1.5  # Lin et al. 2017: cells that are sure already count less

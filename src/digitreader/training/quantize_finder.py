@@ -23,9 +23,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 import digitreader
+from digitreader.cells import CLASSES, NOTHING
 from digitreader.classifier import session_of
 from digitreader.errors import ModelError, UsageError
-from digitreader.finder import CLASSES, NOTHING
 from digitreader.training import eight_bits, export
 from digitreader.training.rounding import Ranges, folded, ranges_of, rounded
 from digitreader.training.runtimes import load_any

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.finder import CLASSES, NOTHING, OTHER_WRITING, STRIDE, shown_of
+from digitreader.cells import CLASSES, NOTHING, OTHER_WRITING, STRIDE
+from digitreader.finder import shown_of
 from digitreader.ink import inked
 from digitreader.reading import Box
 from digitreader.training.synthetic.hands import Hands
