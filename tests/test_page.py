@@ -270,7 +270,13 @@ def test_a_model_that_is_none_is_told_in_a_line(shown: Shown, tmp_path: Path) ->
     (tmp_path / "other.onnx").write_bytes(b"no model")
     app = shown("Draw", "--model", "other.onnx")
     assert not app.exception
-    assert app.error[0].value.startswith("other.onnx is not a readable ONNX model")
+    (error,) = app.error
+    assert error.value.startswith("other.onnx is not a readable ONNX model")
+    stroke = {"width": 16, "eraser": False, "points": [[120, 60], [160, 270]]}
+    app.session_state[canvas.KEY] = {"drawing": {"version": 1, "strokes": [stroke]}}
+    app.run()
+    assert not app.exception
+    assert [error.value] == [told.value for told in app.error]
 
 
 def test_a_visitor_names_no_model(shown: Shown, tmp_path: Path) -> None:

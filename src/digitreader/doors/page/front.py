@@ -64,8 +64,9 @@ def draw(begin: Callable[[], Visit]) -> None:
         return
     try:
         visit = begin()
-    except ModelError as error:
-        st.error(str(error))
+    except ModelError:  # as the page says above its rooms
+        with left:
+            canvas.sheet()
         return
     from digitreader.doors.page import drawing
 
