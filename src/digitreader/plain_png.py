@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = Struct(">I4sII5B")  # the first chunk but for its checksum
 PLAIN = (8, 0, 0, 0, 0)  # bits, colours, compression, filters, interlacing: a grey byte a pixel
+FILTERS = 5
 LEAST = len(SIGNATURE) + HEADER.size + 4
 MOST = 1 << 16  # px; of larger ones the pixels take the time
 CHUNK = Struct(">I4s")  # the length of what follows, and its kind
@@ -31,12 +32,10 @@ def decoded(content: bytes) -> NDArray[np.uint8] | None:
     if not plain or not 0 < width * height <= MOST:
         return None
     packed = _packed(content)
-    size = height * (1 + width)  # a byte before each row names its filter
-    if packed is None or not _holds(packed, size):
+    if packed is None or not _holds(packed, width, height):
         return None
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    whole = pixels is not None and pixels.shape == (height, width) and pixels.dtype == np.uint8
-    return np.asarray(pixels, np.uint8) if whole else None
+    return np.asarray(pixels, np.uint8)
 
 
 def _packed(content: bytes) -> bytes | None:
@@ -57,11 +56,12 @@ def _packed(content: bytes) -> bytes | None:
     return b"".join(parts) if kind == b"IEND" and at == len(content) else None
 
 
-def _holds(packed: bytes, size: int) -> bool:
-    """Whether so many bytes are packed, to the end and with their checksum, and no more."""
-    unpacker = zlib.decompressobj()
+def _holds(packed: bytes, width: int, height: int) -> bool:
+    """Whether all rows are packed, each behind its filter, with their checksum, and no more."""
+    row, unpacker = 1 + width, zlib.decompressobj()
     try:
-        rows = unpacker.decompress(packed, size + 1)
+        rows = unpacker.decompress(packed, height * row + 1)
     except zlib.error:
         return False
-    return len(rows) == size and unpacker.eof and not unpacker.unused_data
+    whole = len(rows) == height * row and unpacker.eof and not unpacker.unused_data
+    return whole and max(rows[::row]) < FILTERS
