@@ -1,10 +1,12 @@
-"""The page of how accurate the networks are, from `accuracy.json` and `study.json`."""
+"""The page of how accurate the networks are: `accuracy.json`, `networks.json`, `study.json`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from measured import RESULTS, Row, about, between, percent, result, table
+
+from digitreader.training import networks
 
 
 def page(before: str) -> str:
@@ -16,6 +18,9 @@ def page(before: str) -> str:
         if "shipped" in told:
             parts += ["", *shipped(told["shipped"])]
         parts += ["", about(told), ""]
+    told = networks.measured()
+    if told["networks"]:
+        parts += [*side_by_side(told), "", about(told), ""]
     if (RESULTS / "study.json").exists():
         told = result("study")
         parts += [*study(told["table"]), "", about(told)]
@@ -85,6 +90,29 @@ def shipped(told: Row) -> Iterator[str]:
     yield ""
     rows = told["harmed"]["accuracy"]
     yield from table(("harm", "accuracy"), ((name, percent(rows[name])) for name in rows))
+
+
+def side_by_side(told: Row) -> Iterator[str]:
+    yield from ("## Networks side by side", "")
+    yield (
+        "Every network under the default recipe, and those of the starting projects under their "
+        "own as well, with all cores to itself: means over seeds, ± their standard deviation, of "
+        "accuracies on the 10,000 test images; seconds from the start of training to its end."
+    )
+    yield ""
+    head = ("network", "parameters", "multiply-adds", "seeds", "default recipe", "training",
+            "its own recipe", "training")  # fmt: skip
+    yield from table(head, (
+        (name, f"{row['parameters']:,}", f"{row['multiply_adds'] / 1e6:.1f} M", str(row["seeds"]),
+         *of_seeds(row), *of_seeds(told["own_recipe"].get(name)))
+        for name, row in told["networks"].items()))  # fmt: skip
+
+
+def of_seeds(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return ("–", "–")
+    spread = "" if row["accuracy_sd"] is None else f" ± {100 * row['accuracy_sd']:.2f}"
+    return (f"{percent(row['accuracy_mean'])}{spread}", f"{row['seconds_mean']:,.0f} s")
 
 
 def study(rows: dict[str, Row]) -> Iterator[str]:
