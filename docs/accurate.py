@@ -111,8 +111,7 @@ def side_by_side(told: Row) -> Iterator[str]:
 def of_seeds(row: Row | None) -> tuple[str, str]:
     if row is None:
         return ("–", "–")
-    spread = "" if row["accuracy_sd"] is None else f" ± {100 * row['accuracy_sd']:.2f}"
-    return (f"{percent(row['accuracy_mean'])}{spread}", f"{row['seconds_mean']:,.0f} s")
+    return (networks.accuracy_of(row), f"{row['seconds_mean']:,.0f} s")
 
 
 def study(rows: dict[str, Row]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from bad_claims import png
 from conftest import EXAMPLES
 from digitreader import pictures
 from digitreader.arguments import expand
@@ -307,13 +308,7 @@ def test_broken_pictures_are_named(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_claims_a_huge_size_is_refused_before_it_is_decoded() -> None:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + body))
-        return struct.pack(">I", len(body)) + kind + body + check
-
-    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(b"\0" * 99))
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data
+    bomb = png(30_000, 30_000, zlib.compress(b"\0" * 99))
     with pytest.raises(SourceError, match="million pixels"):
         list(open_pages(bomb))
 

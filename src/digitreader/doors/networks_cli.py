@@ -20,7 +20,7 @@ def networks() -> None:
     """
     from rich.table import Table
 
-    from digitreader.training.networks import NETWORKS, measured
+    from digitreader.training.networks import NETWORKS, accuracy_of, measured
 
     table = Table(box=None)
     table.add_column("network", no_wrap=True)
@@ -35,15 +35,10 @@ def networks() -> None:
             cells = (
                 f"{row['parameters']:,}",
                 f"{row['multiply_adds'] / 1e6:.1f} M",
-                f"{100 * row['accuracy_mean']:.2f}%{_spread(row['accuracy_sd'])}",
+                accuracy_of(row),
                 f"{row['seconds_mean']:.0f}",
             )
         table.add_row(name, *cells, network.about)
     print_table(table)
     machine = told["machine"]
     click.echo(f"Measured on: {machine['processor']}, {machine['cores']} cores.")
-
-
-def _spread(deviation: float | None) -> str:
-    """The standard deviation; nothing where there was but one seed."""
-    return "" if deviation is None else f" ± {100 * deviation:.2f}"

@@ -84,6 +84,12 @@ def measured() -> dict[str, Any]:
     return told
 
 
+def accuracy_of(row: dict[str, Any]) -> str:
+    """What a row of these reached, for people: the mean, and the deviation of several seeds."""
+    mean, deviation = row["accuracy_mean"], row["accuracy_sd"]
+    return f"{100 * mean:.2f}%" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
+
+
 def averaged(members: list[keras.Model]) -> keras.Model:
     """Return one network that gives the mean of several networks' logits."""
     import keras

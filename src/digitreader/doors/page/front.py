@@ -55,7 +55,8 @@ def choose_model(given: Path | None) -> Path | None:
 def draw(begin: Callable[[], Visit]) -> None:
     """Show the sheet, and read while something is drawn on it."""
     left, right = st.columns([3, 2], gap="medium")
-    drawn, name = canvas.strokes(), _drawing()
+    drawn = canvas.strokes()
+    name = _drawing(empty=not drawn)
     if not drawn:
         with left:
             canvas.sheet()
@@ -85,10 +86,9 @@ def number(lines: Sequence[str]) -> str:
     return f'<div class="number" role="status">{rows or "–"}</div>'
 
 
-def _drawing() -> str:
+def _drawing(*, empty: bool) -> str:
     """Return this drawing's name: after an empty sheet comes the next."""
     state = st.session_state
-    empty = not canvas.strokes()
     if empty and not state.get("sheet_empty", True):
         state.drawings = state.get("drawings", 1) + 1
     state.sheet_empty = empty
