@@ -129,6 +129,12 @@ def wide(images):
 def maps(images):
     return layers.Conv2D(8, 5)(images)
 
+def helped(images):
+    return flattened(images)
+
+def flattened(images):
+    return layers.Dense(-1)(images)
+
 narrow = 3
 """
 
@@ -154,11 +160,30 @@ def test_a_network_of_one_s_own_is_trained_and_read_with(own: str, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("function", "said"),
-    [("maps", "expected features"), ("narrow", "expected a function"), ("none", "none")],
+    [
+        ("maps", "expected features"),
+        ("narrow", "expected a function"),
+        ("none", "none"),
+        ("helped", r"helped fails: .*-1.* \(my_networks\.py, line 15\)$"),
+    ],
 )
 def test_what_is_no_network_is_refused(own: str, function: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         networks.build(f"{own}:{function}", 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def wide(images) return images", r"\(my_networks\.py, line 1\)$"),
+        ("import no_such_library", r"no_such_library' \(my_networks\.py, line 1\)$"),
+        ("\nsides = 28 / 0", r"division by zero \(my_networks\.py, line 2\)$"),
+    ],
+)
+def test_a_module_that_fails_is_told_in_a_line(own: str, text: str, said: str) -> None:
+    Path(f"{own}.py").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=said):
+        networks.build(f"{own}:wide", 10)
 
 
 def test_a_module_that_is_not_there_is_named() -> None:

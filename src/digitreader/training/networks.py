@@ -10,17 +10,20 @@ network is built, so that the table can be listed in an instant.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from importlib.resources import files
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digitreader.errors import UsageError
+from digitreader.errors import UsageError, first_line
 from digitreader.training import bodies
 from digitreader.training.bodies import Tensor
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     import keras
 
 INPUT_SHAPE = (28, 28, 1)
+ON_THE_WAY = (__file__, importlib.__file__, "<frozen")  # files between a name and its module
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,14 @@ def build(name: str, classes: int) -> keras.Model:
     """Return an untrained network.
 
     Raises:
-        UsageError: no network has that name, or it does not give features.
+        UsageError: no network has that name, it fails, or it does not give features.
     """
     body = _body(name)
     import keras
 
     images = keras.Input(INPUT_SHAPE, name="images")
-    features = body(images)  # [N, F]
+    with _told(f"the network {name} fails"):
+        features = body(images)  # [N, F]
     if len(getattr(features, "shape", ())) != 2:
         raise UsageError(f"{name} gives {features!r}; expected features, a Keras tensor [N, F]")
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(features)  # [N, classes]
@@ -67,14 +72,26 @@ def _body(name: str) -> Callable[[Tensor], Tensor]:
         )
     if "" not in sys.path:
         sys.path.insert(0, "")  # the folder that the command is run in
-    try:
-        body = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"the network {name} is not to be found: {error}") from error
+    with _told(f"the network {name} cannot be imported"):
+        body = getattr(importlib.import_module(module), function)
     if not callable(body):
         raise UsageError(f"{name} is {body!r}; expected a function of the images")
     found: Callable[[Tensor], Tensor] = body
     return found
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turn whatever somebody's own module raises into one line that names its file and line."""
+    try:
+        yield
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        theirs = [frame for frame in frames if not frame.filename.startswith(ON_THE_WAY)]
+        # What they call fails further down, in Keras, where no line tells them anything.
+        place = [frame for frame in theirs if frame.filename == theirs[0].filename][-1:]
+        where = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in place)
+        raise UsageError(f"{what}: {first_line(error)}{where}") from error
 
 
 def measured() -> dict[str, Any]:
