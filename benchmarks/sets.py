@@ -18,7 +18,7 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.reader import Layout
+from digitreader.detection import Layout
 from digitreader.training.datasets import hold_out, load
 from digitreader.training.synthetic.hands import (
     FontHand,

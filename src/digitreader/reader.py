@@ -7,36 +7,25 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.cells import DIGITS, Found
 from digitreader.classifier import Classifier
+from digitreader.detection import LAYOUTS, Candidate, Detector, Layout, Seen, alone
 from digitreader.errors import SourceError, UsageError
-from digitreader.finder import HALF, Finder, Looks
-from digitreader.glyphs import is_glyph, to_glyph
-from digitreader.ink import Inked, inked, working_copy
-from digitreader.layout import in_lines, on_page
-from digitreader.main_digit import main_digit
-from digitreader.marks import marks_of
+from digitreader.finder import HALF, Finder
 from digitreader.pictures import MAX_PIXELS
-from digitreader.pieces import SMALL, shared_part
 from digitreader.pixel_csv import ink_bright, rows_of
 from digitreader.reading import DIGIT_LABELS, Box, Digit, DigitStatus, Reading, ReadingStatus
 from digitreader.ready_glyphs import glyphs_among
-from digitreader.seen import Candidate, Seen, alone
 from digitreader.sources import Failed, Page, Source, is_table, name_of, open_pages, pages_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Layout = Literal["auto", "single", "page"]
-LAYOUTS = get_args(Layout)
-
-ALONE = 0.9  # of the ink: what has so much is the picture's one character
-WIDEST = 0.6  # of a digit's width its height is at least
 CLASSIFIER = 0.22  # the classifier's share in a digit's label; the finder, which sees the
 # surroundings, has the rest
 
@@ -67,11 +56,12 @@ class Reader:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise UsageError(f"min_confidence is {min_confidence}; expected 0 to 1")
         self._classifier = Classifier.open(model)
-        self._finder = Finder.open(threads=threads)
         self._max_pixels = max_pixels
         self.card = card = self._classifier.card
         self.model = card.name
         self.labels = card.labels
+        self._reads_digits = card.labels == DIGIT_LABELS
+        self._detector = Detector(Finder.open(threads=threads), digits_only=self._reads_digits)
         self._unsure_below = card.unsure_below if min_confidence is None else min_confidence
 
     def read(self, source: Source, layout: Layout = "auto") -> Reading:
@@ -180,11 +170,7 @@ class Reader:
             glyph = ink_bright(page.pixels[np.newaxis])[0]
         if glyph is not None:
             return alone(page.source, page.number, glyph)
-        writing = inked(working_copy(page.pixels))
-        marks = self._marks(writing, layout)
-        lines = in_lines([mark.box for mark in marks])
-        boxes = [on_page(mark.box, writing.ink.shape, page.shape) for mark in marks]
-        return Seen(page.source, page.number, marks, boxes, lines)
+        return self._detector.detect(page, layout)
 
     def _readings(self, pages: list[Seen]) -> list[Reading]:
         """Classify what was found on pages, and put each page together."""
@@ -218,46 +204,6 @@ class Reader:
         from digitreader.explain import explanation
 
         return explanation(self._classifier, digit.glyph, digit.top3)
-
-    @property
-    def _reads_digits(self) -> bool:
-        return self.labels == DIGIT_LABELS
-
-    def _marks(self, page: Inked, layout: Layout) -> list[Candidate]:
-        """Return what is to be read: the main character, or all of the page's."""
-        if layout == "auto" and not self._reads_digits and _is_alone(page.ink):
-            layout = "single"
-        looks: Looks = {}
-        if layout == "page" or (layout == "auto" and max(page.ink.shape) >= SMALL):
-            marks = self._all_marks(page, looks)
-            if marks or layout == "page":
-                return marks
-            return [mark for mark in self._main_mark(page, looks) if mark.found is not None]
-        return [mark.taken_for_a_digit() for mark in self._main_mark(page, looks)]
-
-    def _all_marks(self, page: Inked, looks: Looks) -> list[Candidate]:
-        found = self._finder.find(page, looks=looks)
-        marks = marks_of(page, [f.box for f in found])
-        return [
-            Candidate(mark.box, to_glyph(mark.ink), f)
-            for mark, f in zip(marks, found, strict=True)
-            if (f.digit if self._reads_digits else f.character) > HALF
-        ]
-
-    def _main_mark(self, page: Inked, looks: Looks) -> list[Candidate]:
-        """Return the main character alone; where others touch it, the finder tells them apart."""
-        main = main_digit(page.ink)
-        if main is None:
-            return []
-        if is_glyph(page.ink):  # the classifier's own form, to which the finder adds errors
-            return [Candidate(main.box, to_glyph(main.ink), None)]
-        found = self._finder.find(page, max(main.box.height, WIDEST * main.box.width), looks)
-        if not found:
-            return [Candidate(main.box, to_glyph(main.ink), None)]
-        best = max(range(len(found)), key=lambda i: _prominence(found[i], page.ink.shape))
-        if shared_part(main.box, found[best].box) < HALF:
-            main = marks_of(page, [f.box for f in found])[best]
-        return [Candidate(main.box, to_glyph(main.ink), found[best])]
 
     def _agreed(
         self, read: NDArray[np.float32], candidates: list[Candidate]
@@ -311,26 +257,12 @@ def _shipped_reader() -> Reader:
     return Reader()
 
 
-def _is_alone(ink: NDArray[np.float32]) -> bool:
-    """Whether one character has nearly all ink: a large letter's parts look like small ones."""
-    main = main_digit(ink)
-    return main is not None and float(main.ink.sum()) > ALONE * float(ink.sum())
-
-
 def _together(read: NDArray[np.float32], found: Found) -> NDArray[np.float32]:
     """Geometric mean of what classifier and finder say, as far as it is a digit: float32 [10]."""
     seen = found.classes[:DIGITS] / max(found.digit, 1e-9)
     logs = CLASSIFIER * np.log(read + 1e-6) + (1 - CLASSIFIER) * np.log(seen + 1e-6)
     powers = np.exp(logs - logs.max())
     return np.asarray(found.digit * powers / powers.sum(), np.float32)
-
-
-def _prominence(found: Found, shape: tuple[int, ...]) -> float:
-    """How sure, central and large a character is in its picture."""
-    off_x = abs(found.box.x + found.box.width / 2 - shape[1] / 2) / shape[1]
-    off_y = abs(found.box.y + found.box.height / 2 - shape[0] / 2) / shape[0]
-    central = 1 - max(off_x, off_y)  # 1 in the middle, 1/2 at the border
-    return found.character * central * found.box.height
 
 
 def _text(line: list[list[Digit]]) -> str:

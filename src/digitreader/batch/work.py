@@ -12,9 +12,10 @@ import cv2
 
 from digitreader.batch.items import Glyphs, Item, Part
 from digitreader.batch.plan import items_of
+from digitreader.detection import Layout
 from digitreader.errors import AS_ESCAPES
 from digitreader.outputs import FORMATS
-from digitreader.reader import Layout, Reader
+from digitreader.reader import Reader
 from digitreader.reading import Reading
 from digitreader.sources import Failed, Page
 from digitreader.writing import writing

@@ -16,7 +16,7 @@ from digitreader.errors import ExitCode
 
 if TYPE_CHECKING:
     from digitreader.batch.job import Progress
-    from digitreader.reader import Layout
+    from digitreader.detection import Layout
 
 ENGINES = ("local", "ray")
 

@@ -22,7 +22,8 @@ from digitreader.writing import make_folder, whole, writing
 if TYPE_CHECKING:
     from PIL import Image
 
-    from digitreader.reader import Layout, Reader
+    from digitreader.detection import Layout
+    from digitreader.reader import Reader
     from digitreader.sources import Page
 
 MOST_IN_NAME = 100  # bytes of a source, and of a label, in the names of pictures; systems take 255

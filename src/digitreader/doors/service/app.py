@@ -19,6 +19,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from digitreader import __version__
+from digitreader.detection import Layout
 from digitreader.doors.service import access_log, metrics, protocol
 from digitreader.doors.service.answers import ReadingAnswer, Refusal, as_json, explained
 from digitreader.doors.service.bodies import (
@@ -36,7 +37,6 @@ from digitreader.doors.service.state import Given, Service
 from digitreader.doors.service.work import readings
 from digitreader.errors import ModelError, UsageError
 from digitreader.pixel_csv import ink_bright
-from digitreader.reader import Layout
 
 ABOUT = """Reads handwritten digits from pictures, and says how sure it is.
 

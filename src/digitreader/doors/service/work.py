@@ -11,10 +11,11 @@ from itertools import accumulate
 from time import monotonic
 from typing import Generic, TypeVar
 
+from digitreader.detection import Layout
 from digitreader.doors.service.answers import Refusal
 from digitreader.doors.service.metrics import INSIDE
 from digitreader.doors.service.settings import Settings
-from digitreader.reader import Layout, Reader
+from digitreader.reader import Reader
 from digitreader.reading import Reading
 from digitreader.sources import Upload
 
