@@ -1,9 +1,10 @@
 """Every form of model file beside the model: how close, how large, how fast; what 8 bits cost.
 
-    python benchmarks/exports.py runs/mnist-default-0 runs/mnist-nano-0
+    python benchmarks/exports.py runs/mnist-default-0 runs/accuracy/nano-0
 
-All 10,000 test images of MNIST are counted for the model and for its file of 8 bits. Milliseconds
-are for 1,000 images in batches of 250, the fastest of five runs or of those a second holds.
+The runs are those of `digitreader train` and of `python benchmarks/accuracy.py`. All 10,000 test
+images of MNIST are counted for the model and for its file of 8 bits. Milliseconds are for 1,000
+images in batches of 250, the fastest of five runs or of those a second holds.
 """
 
 from __future__ import annotations
