@@ -48,6 +48,7 @@ def main() -> None:
                     for seed in range(options.seeds)]  # fmt: skip
             rows[f"{backend}, {precision}"] = row = {
                 **over_seeds(runs, "seconds"),
+                "version": machine[PACKAGES[backend]],
                 "machine": machine,
             }
             write_json_file({"command": COMMAND, "recipe": "fast", "backends": rows}, RESULT)

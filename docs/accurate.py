@@ -1,4 +1,4 @@
-"""The page of how accurate the networks are: `accuracy.json`, `networks.json`, `study.json`."""
+"""The page of how accurate the networks are: what was measured of recipes, networks, backends."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def page(before: str) -> str:
     told = networks.measured()
     if told["networks"]:
         parts += [*side_by_side(told), "", about(told), ""]
+    if (RESULTS / "backends.json").exists():
+        parts += [*backends(result("backends")), ""]
     if (RESULTS / "study.json").exists():
         told = result("study")
         parts += [*study(told["table"]), "", about(told)]
@@ -112,6 +114,22 @@ def of_seeds(row: Row | None) -> tuple[str, str]:
     if row is None:
         return ("–", "–")
     return (networks.accuracy_of(row), f"{row['seconds_mean']:,.0f} s")
+
+
+def backends(told: Row) -> Iterator[str]:
+    rows = told["backends"]
+    yield from ("## Keras's backends", "")
+    yield (
+        f"The recipe `{told['recipe']}` by one command on each, with all cores: accuracies on the "
+        "10,000 test images, seconds of the whole training, its tracing and compiling among them."
+    )
+    yield ""
+    head = ("backend, computing in", "version", "seeds", "accuracy", "training")
+    yield from table(head, (
+        (name, row["version"], str(row["seeds"]), *of_seeds(row)) for name, row in rows.items()
+    ))  # fmt: skip
+    yield ""
+    yield from dict.fromkeys(about({**told, **row}) for row in rows.values())  # one, or several
 
 
 def study(rows: dict[str, Row]) -> Iterator[str]:
