@@ -51,7 +51,14 @@ def main() -> None:
                 "version": machine[PACKAGES[backend]],
                 "machine": machine,
             }
-            write_json_file({"command": COMMAND, "recipe": "fast", "backends": rows}, RESULT)
+            write_json_file(
+                {
+                    "command": f"{COMMAND} --seeds {options.seeds}",
+                    "recipe": "fast",
+                    "backends": rows,
+                },
+                RESULT,
+            )
             print(f"{backend}, {precision}: {100 * row['accuracy_mean']:.2f}%, "
                   f"{row['seconds_mean']:.0f} s", flush=True)  # fmt: skip
 
