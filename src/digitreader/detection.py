@@ -105,9 +105,9 @@ class Detector:
         main = main_digit(page.ink)
         if main is None:
             return []
-        if is_glyph(page.ink):  # the classifier's own form, to which the finder adds errors
-            return [Candidate(main.box, to_glyph(main.ink), None)]
-        found = self._finder.find(page, max(main.box.height, WIDEST * main.box.width), looks)
+        height = max(main.box.height, WIDEST * main.box.width)
+        # To the classifier's own form the finder only adds errors.
+        found = [] if is_glyph(page.ink) else self._finder.find(page, height, looks)
         if not found:
             return [Candidate(main.box, to_glyph(main.ink), None)]
         best = max(range(len(found)), key=lambda i: _prominence(found[i], page.ink.shape))
