@@ -48,17 +48,11 @@ def main() -> None:
                     for seed in range(options.seeds)]  # fmt: skip
             rows[f"{backend}, {precision}"] = row = {
                 **over_seeds(runs, "seconds"),
+                "command": f"{COMMAND} --seeds {options.seeds}",
                 "version": machine[PACKAGES[backend]],
                 "machine": machine,
             }
-            write_json_file(
-                {
-                    "command": f"{COMMAND} --seeds {options.seeds}",
-                    "recipe": "fast",
-                    "backends": rows,
-                },
-                RESULT,
-            )
+            write_json_file({"recipe": "fast", "backends": rows}, RESULT)
             print(f"{backend}, {precision}: {100 * row['accuracy_mean']:.2f}%, "
                   f"{row['seconds_mean']:.0f} s", flush=True)  # fmt: skip
 
