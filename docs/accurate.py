@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from measured import RESULTS, Row, about, between, percent, result, table
+from measured import RESULTS, Row, about, between, percent, result, section, table
 
 from digitreader.training import networks
 
@@ -30,15 +30,14 @@ def page(before: str) -> str:
 
 
 def recipes(rows: dict[str, Row]) -> Iterator[str]:
-    yield from ("## Recipes on MNIST's test images", "")
-    yield (
+    yield from section(
+        "Recipes on MNIST's test images",
         "Means over seeds, each of which read the 10,000 test images once, at the end of a recipe "
         "that was chosen without them; ± is the standard deviation. Loss is the mean negative "
         "log-likelihood in nats of the calibrated probabilities, ECE the expected calibration "
         "error in 15 bins. Multiply-adds are those of one image. Run one with `digitreader train "
-        "--recipe NAME --seed N`."
+        "--recipe NAME --seed N`.",
     )
-    yield ""
     head = ("recipe", "accuracy", "±", "seeds", "loss", "ECE", "parameters", "multiply-adds",
             "model.onnx", "training")  # fmt: skip
     yield from table(head, ((name, *recipe(row)) for name, row in rows.items()))
@@ -61,15 +60,14 @@ def recipe(row: Row) -> tuple[str, ...]:
 
 
 def shipped(told: Row) -> Iterator[str]:
-    yield from ("## The model that ships", "")
     test, disputed = told["test"], told["disputed"]
     indices = ", ".join(str(i) for i in disputed["indices"])
-    yield (
+    yield from section(
+        "The model that ships",
         f"{percent(test['accuracy'])} of {test['n']:,} test images as they are labelled, "
         f"calibration error {percent(test['reliability']['ece'])}. Of the images {indices}, whose "
-        f"labels hardly anybody agrees with, it reads {disputed['read_as_labelled']} as labelled."
+        f"labels hardly anybody agrees with, it reads {disputed['read_as_labelled']} as labelled.",
     )
-    yield ""
     work = told["work"]
     yield (
         f"Its quick network is in doubt about {percent(work['asked'])} of them, and asks the "
@@ -95,13 +93,12 @@ def shipped(told: Row) -> Iterator[str]:
 
 
 def side_by_side(told: Row) -> Iterator[str]:
-    yield from ("## Networks side by side", "")
-    yield (
+    yield from section(
+        "Networks side by side",
         "Every network under the default recipe, and those of the starting projects under their "
         "own as well, with all cores to itself: means over seeds, ± their standard deviation, of "
-        "accuracies on the 10,000 test images; seconds from the start of training to its end."
+        "accuracies on the 10,000 test images; seconds from the start of training to its end.",
     )
-    yield ""
     head = ("network", "parameters", "multiply-adds", "seeds", "default recipe", "training",
             "its own recipe", "training")  # fmt: skip
     yield from table(head, (
@@ -118,28 +115,26 @@ def of_seeds(row: Row | None) -> tuple[str, str]:
 
 def backends(told: Row) -> Iterator[str]:
     rows = told["backends"]
-    yield from ("## Keras's backends", "")
-    yield (
+    yield from section(
+        "Keras's backends",
         f"The recipe `{told['recipe']}` by one command on each, with all cores: accuracies on the "
-        "10,000 test images, seconds of the whole training, its tracing and compiling among them."
+        "10,000 test images, seconds of the whole training, its tracing and compiling among them.",
     )
-    yield ""
     head = ("backend, computing in", "version", "seeds", "accuracy", "training")
     yield from table(head, (
         (name, row["version"], str(row["seeds"]), *of_seeds(row)) for name, row in rows.items()
     ))  # fmt: skip
     yield ""
-    yield from dict.fromkeys(about({**told, **row}) for row in rows.values())  # one, or several
+    yield from dict.fromkeys(about(row) for row in rows.values())  # one, or several
 
 
 def study(rows: dict[str, Row]) -> Iterator[str]:
-    yield from ("## What was tried", "")
-    yield (
+    yield from section(
+        "What was tried",
         "Errors on 5,000 training images held out, and the loss after calibration; means over "
         "folds. Views are nine: the image and it moved by a pixel. Bent are the same images, "
-        "each in four ways: 20,000."
+        "each in four ways: 20,000.",
     )
-    yield ""
     head = ("variant", "folds", "errors", "by views", "bent", "loss", "parameters", "training")
     yield from table(head, (
         (name, str(row["folds"]), f"{row['errors']:.1f}", f"{row['views']:.1f}",

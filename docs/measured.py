@@ -43,6 +43,11 @@ def result(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
 
 
+def section(title: str, words: str) -> Iterator[str]:
+    """Begin a part of a page: what its numbers are, in words, comes before them."""
+    yield from (f"## {title}", "", words, "")
+
+
 def about(told: Row) -> str:
     """Return where a result comes from."""
     machine = told.get("machine")
@@ -60,15 +65,14 @@ def sets(rows: dict[str, Row]) -> Iterator[str]:
 
 
 def synthetic(told: Row) -> Iterator[str]:
-    yield from ("## Synthetic pages", "")
-    yield (
+    yield from section(
+        "Synthetic pages",
         "Pages written by people, and printed in fonts, that no model was trained on. A line is "
         "right when all its digits are, whatever its spaces; lines read beyond those of the page "
         "count as errors. A digit is right when its box overlaps the true one by half and its "
         "label is the true one. Lines of one page stand or fall together, so intervals come from "
-        "resampling pages, where there are ten or more and not all are alike."
+        "resampling pages, where there are ten or more and not all are alike.",
     )
-    yield ""
     head = ("pages", "number", "lines right", "of", "interval", "digits' F1", "interval",
             "boxes' F1")  # fmt: skip
     rows = {"all": told, **told["kinds"]}
@@ -85,9 +89,10 @@ def pages_cells(name: str, row: Row) -> tuple[str, ...]:
 
 
 def invented(told: dict[str, Row]) -> Iterator[str]:
-    yield from ("## Digits that are none", "")
-    yield "Pictures without a digit. Each that is read is made up, whether called ok or unsure."
-    yield ""
+    yield from section(
+        "Digits that are none",
+        "Pictures without a digit. Each that is read is made up, whether called ok or unsure.",
+    )
     head = ("pictures", "number", "digits a picture", "called ok", "pictures with any", "interval")
     rows = [(name, row) for top, all_ in told.items()
             for name, row in ((f"**{top}**", all_), *all_["kinds"].items())]  # fmt: skip
@@ -117,17 +122,16 @@ def photo(told: Row) -> Iterator[str]:
 
 
 def peers(told: Row) -> Iterator[str]:
-    yield from ("## Beside other readers", "")
     versions = [" ".join(pair) for peer in told["peers"].values()
                 for pair in peer.get("versions", {}).items()]  # fmt: skip
-    yield (
+    yield from section(
+        "Beside other readers",
         f"A sample of at most {told['most']} pictures of each set ({told['most_pages']} where they "
         f"are pages), the same for all ({', '.join(versions)}). Each of the others is called in "
         "several ways, and in each set the way that did best there is shown; what they are can be "
         "read in `benchmarks/peers.py`. Single digits: pictures right. Pages: lines right. "
-        "Pictures without digits: digits made up in each."
+        "Pictures without digits: digits made up in each.",
     )
-    yield ""
     readers = list(next(iter(told["sets"].values())))
     rows = (
         (name, str(row[readers[0]]["pictures"]), *(row[reader]["summary"] for reader in readers))
@@ -137,13 +141,12 @@ def peers(told: Row) -> Iterator[str]:
 
 
 def ink(told: Row) -> Iterator[str]:
-    yield from ("## Ways to find the ink", "")
-    yield (
+    yield from section(
+        "Ways to find the ink",
         "F-measure of pixels on synthetic pages whose ink is known, by the value from which the "
         "answer counts as ink, and what is read with each when all else stays as it is: "
-        "pictures of single digits, and lines of pages."
+        "pictures of single digits, and lines of pages.",
     )
-    yield ""
     stages = list(told["pixels"])
     cuts, names = list(told["pixels"][stages[0]]), list(told["read"][stages[0]])
     yield from table(("ink", *(f"F, {cut}" for cut in cuts), *names), (
@@ -163,12 +166,11 @@ SECTIONS: dict[str, Callable[[Any], Iterable[str]]] = {
 def service(told: Row) -> Iterator[str]:
     over, end = told["overload"], told["SIGTERM"]
     memory, later = over["memory_mb"], over["5 s later"]
-    yield from ("## The service", "")
-    yield (
+    yield from section(
+        "The service",
         f"{told['workers']} workers, and the load generator on the same cores; {told['seconds']} s "
-        "each."
+        "each.",
     )
-    yield ""
     head = ("sent", "answered a second", "of these 200", "p50", "p99")
     rows = [
         (f"{name}, {how}", *service_cells(row))
@@ -199,13 +201,12 @@ def service_cells(row: Row) -> tuple[str, ...]:
 def soak(told: Row) -> Iterator[str]:
     asked, kept = told["requests_per_second"], told["second_and_last_quarter"]
     wrong = sum(told["unexpected"].values())
-    yield from ("## The service for long", "")
-    yield (
+    yield from section(
+        "The service for long",
         f"{sum(told['requests'].values()):,} requests of {len(told['requests'])} kinds in "
         f"{told['minutes']:g} minutes, at {percent(asked['asked'] / asked['full load'])} of full "
-        f"load; {wrong or 'none'} answered otherwise than it should be."
+        f"load; {wrong or 'none'} answered otherwise than it should be.",
     )
-    yield ""
     head = ("", "second quarter of the time", "last")
     yield from table(head, ((name.replace("_mb", ", MB"), *map(str, pair))
                             for name, pair in kept.items()))  # fmt: skip
