@@ -19,7 +19,7 @@ from digitreader.training.datasets import load  # noqa: E402
 from digitreader.training.finetune import finetune, recipe_for  # noqa: E402
 from digitreader.training.finish import Run  # noqa: E402
 from digitreader.training.recipes import RECIPES, Recipe  # noqa: E402
-from digitreader.training.train import train  # noqa: E402
+from digitreader.training.train import images_of, train  # noqa: E402
 
 CORRECTIONS = 30
 
@@ -52,7 +52,7 @@ def corrections(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def recipe_of(knowing: Path, corrections: Path) -> Recipe:
     recipe = recipe_for(RECIPES["corrections"], str(knowing))
-    return recipe.with_changes(dataset=f"folder:{corrections}")
+    return recipe.with_changes(dataset=f"folder:{corrections}", epochs=2, replayed=10_000)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,47 @@ def test_a_run_tells_what_it_learnt_and_what_it_knew(
     assert told["validation"]["n"] == trained["validation"]["n"]
     names = {path.name for path in taught.folder.iterdir()}
     assert names == {path.name for path in knowing.iterdir()}
+
+
+def test_what_is_known_bounds_what_is_learnt(
+    knowing: Path, corrections: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("digitreader.training.finetune._crossed", lambda *_: 0)  # takes long
+    recipe = recipe_of(knowing, corrections).with_changes(
+        epochs=1, replayed=500, learning_rate=0.01
+    )
+    bound, free = (
+        finetune(recipe.with_changes(forgotten=lost), tmp_path / str(lost)) for lost in (0.05, 1)
+    )
+    assert bound.learnt is not None
+    assert free.learnt is not None
+    share, known = bound.learnt.start_share, bound.learnt.known
+    assert free.learnt.start_share == 0
+    assert 0 < share < 1
+    assert known is not None
+    assert bound.validation is not None
+    assert free.validation is not None
+    assert free.validation.accuracy < known - 0.05 <= bound.validation.accuracy
+    files = (knowing / "best.keras", free.folder / "best.keras", bound.folder / "best.keras")
+    for old, new, kept in zip(
+        *(keras.saving.load_model(file).get_weights() for file in files), strict=True
+    ):
+        np.testing.assert_allclose(kept, share * old + (1 - share) * new, rtol=1e-5, atol=1e-6)
+
+
+def test_few_known_images_are_shown_several_times(knowing: Path, corrections: Path) -> None:
+    recipe = recipe_of(knowing, corrections)
+    known = load("optdigits")
+    few, many = (
+        images_of(known, recipe.with_changes(replayed=n), None).kept for n in (300, 10_000)
+    )
+    assert len(few) == 300
+    assert len(np.unique(few.images, axis=0)) == 300
+    assert len(many) == 10_000
+    rows, times = np.unique(many.images, axis=0, return_counts=True)
+    kept = len(known.train) - len(known.train) // 10  # the rest is held out
+    assert len(rows) == kept
+    assert set(times) <= {10_000 // kept, 10_000 // kept + 1}
 
 
 @pytest.mark.slow
@@ -168,7 +209,7 @@ def test_the_command_prints_before_and_after(
     command = ["train", "--from", str(knowing), "--dataset", f"folder:{corrections}"]
     assert digitreader([*command, "--network", "tiny"]) == 2
     assert "--network" in capsys.readouterr().err
-    assert digitreader([*command, "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    assert digitreader([*command, "--set", "replayed=500", "--out", str(tmp_path / "run")]) == 0
     printed = capsys.readouterr().out
     assert " of 30 read right before, " in printed
     assert "optdigits, held out: " in printed

@@ -23,6 +23,7 @@ from digitreader.writing import whole
 
 Row = dict[str, float]
 Reporter = Callable[[float, Row], None]  # epochs done so far, and what Keras measured in this one
+Settle = Callable[[keras.Model], Row]  # changes what is kept of an epoch, and says how
 
 
 class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
@@ -37,6 +38,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         held: Split | None,
         report: Reporter | None,
         *,
+        settle: Settle | None = None,
         writes: bool = True,
     ) -> None:
         super().__init__()
@@ -46,6 +48,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._network = network
         self._held = held
         self._report = report
+        self._settle = settle
         self._writes = writes
         self._started = 0.0
         with alone():
@@ -99,6 +102,8 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         row["seconds"] = time.perf_counter() - self._started
         with averaged(self._network, self.model.optimizer), alone():
             self._plain.set_weights(self._network.get_weights())
+            if self._settle is not None:
+                row |= self._settle(self._plain)
             if self._held is not None:
                 validated = _validated(self._plain, self._held)
                 row |= validated

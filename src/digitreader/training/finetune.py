@@ -1,15 +1,19 @@
 """Fine-tuning: a trained network learns a few dozen images more, and forgets nothing.
 
 The new images are shown among those it was trained on (replay: Robins 1995, "Catastrophic
-forgetting, rehearsal and pseudorehearsal"), at a low learning rate, for a few epochs. How well it
-learnt is told by cross-validation, for a few dozen images are too few to hold some out for good.
+forgetting, rehearsal and pseudorehearsal"), at a low learning rate. The weights that this comes
+to are mixed with those before, in the least share that keeps what was known (Wortsman et al. 2022,
+"Robust fine-tuning of zero-shot models"). How well it learnt is told by cross-validation, for a
+few dozen images are too few to hold some out for good.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +23,7 @@ from digitreader.classifier import SHIPPED, Classifier, shipped_model
 from digitreader.errors import DataError, ModelError, StoppedError, UsageError
 from digitreader.training import export, networks
 from digitreader.training.datasets import Dataset, Split, load, locate
-from digitreader.training.epochs import Reporter
+from digitreader.training.epochs import Reporter, Row
 from digitreader.training.finish import Images, Learnt, Run, finish
 from digitreader.training.own import OWN_KINDS
 from digitreader.training.recipes import Recipe
@@ -27,6 +31,8 @@ from digitreader.training.runtimes import load_network
 from digitreader.training.train import after_epochs, begun, check_folder, fit, images_of
 
 FOLDS = 3  # parts of the new images, of which each is read by a network that learnt the others
+SHARE = "start_share"  # the history's column: of the weights before in those that are kept
+SHARES = tuple(i / 10 for i in range(11))  # that are tried, the least first
 SAME = ("network", "augment", "harmed", "flagged_ones", "shifts", "fold")  # as in its own recipe
 NO_DOWNLOAD = "optdigits"  # replayed where what the network was trained on is not to be had
 
@@ -84,7 +90,8 @@ def finetune(  # noqa: PLR0913 (all but the first two by name)
 
     The run's folder and the other arguments are `train`'s. The dataset's classes may be some of
     the network's. The last epoch is the result: the images held out are of what the network
-    knew, so the epoch that is best on them would be the one that learnt least.
+    knew, so the epoch that is best on them would be the one that learnt least. They choose how
+    much of it is kept: as much as costs at most `forgotten` of them.
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
@@ -103,17 +110,19 @@ def finetune(  # noqa: PLR0913 (all but the first two by name)
     with begun(out, recipe, resume):
         rows, interrupted = fit(
             _among(images, new, recipe), recipe, out, start=start, report=report,
-            tensorboard=tensorboard,
+            tensorboard=tensorboard, settle=partial(_remembering, network, images, recipe),
         )  # fmt: skip
         if not rows:
             raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
-        after = None if interrupted else _crossed(start, images, new, recipe, report)
+        share = rows[-1][SHARE]
+        after = None if interrupted else _crossed(start, images, new, recipe, share, report)
         held = images.held
         learnt = Learnt(
             n=len(new),
-            before=_right(network, new, recipe),
+            before=_right(network, new, images, recipe),
             after=after,
-            known=_right(network, held, recipe) / len(held) if held else None,
+            known=_right(network, held, images, recipe) / len(held) if held else None,
+            start_share=share,
         )
         return finish(recipe, images, out, rows, interrupted=after is None, learnt=learnt)
 
@@ -165,10 +174,34 @@ def _among(known: Images, new: Split, recipe: Recipe) -> Images:
     return replace(known, kept=known.kept + new.take(rows), held=None)
 
 
-def _crossed(
-    start: Path, images: Images, new: Split, recipe: Recipe, report: Reporter | None
+def _remembering(old: keras.Model, images: Images, recipe: Recipe, learnt: keras.Model) -> Row:
+    """Mix weights learnt with those before, in the least share that loses next to nothing.
+
+    Next to nothing is `forgotten` of the images held out; where there are none, nothing is mixed.
+    """
+    held, weights = images.held, learnt.get_weights()
+    if held is None:
+        return {SHARE: 0.0}
+    enough = _right(old, held, images, recipe) - recipe.forgotten * len(held)
+    for share in SHARES:
+        _mix(old, share, learnt, weights)
+        if _right(learnt, held, images, recipe) >= enough:
+            break
+    return {SHARE: share}
+
+
+def _mix(old: keras.Model, share: float, learnt: keras.Model, weights: list[Any]) -> None:
+    pairs = zip(old.get_weights(), weights, strict=True)
+    learnt.set_weights([share * before + (1 - share) * after for before, after in pairs])
+
+
+def _crossed(  # noqa: PLR0913, PLR0917 (as much as the training itself)
+    start: Path, images: Images, new: Split, recipe: Recipe, share: float, report: Reporter | None
 ) -> int | None:
-    """How many new images are read right by networks that learnt only others; None: stopped."""
+    """How many new images are read right by networks that learnt only others; None: stopped.
+
+    What these learnt is mixed with what was known before in the same share.
+    """
     part = np.random.default_rng((recipe.seed, 4)).permutation(len(new)) % FOLDS  # [N]
     right = 0
     for i in range(FOLDS):
@@ -180,11 +213,16 @@ def _crossed(
             if interrupted:
                 return None
             network = load_network(folder / "best.keras")
-        right += _right(network, new.take(part == i), recipe)
+        _mix(load_network(start), share, network, network.get_weights())
+        right += _right(network, new.take(part == i), images, recipe)
     return right
 
 
-def _right(network: keras.Model, split: Split, recipe: Recipe) -> int:
-    """How many images a network reads right, in the views that it is finished with."""
+def _right(network: keras.Model, split: Split, images: Images, recipe: Recipe) -> int:
+    """How many images a network reads right, in the views that it is finished with.
+
+    That they are a digit is given, as it is where a finished run is measured.
+    """
     logits = export.logits_of(networks.shifted(network, recipe.shifts), split.images)  # [N, K]
-    return int((logits.argmax(axis=1) == split.targets).sum())
+    read = logits[:, : len(images.dataset.labels)].argmax(axis=1)
+    return int((read == split.targets).sum())

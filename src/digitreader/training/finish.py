@@ -32,13 +32,15 @@ class Learnt:
     """How many of a dataset's images a network read right before it learnt them, and after.
 
     `after` counts those read by a network that had not seen them; None where that was not
-    measured. `known` is the accuracy before on what it was to remember, held out.
+    measured. `known` is the accuracy before on what it was to remember, held out, and
+    `start_share` what the weights before have in those that came of it.
     """
 
     n: int
     before: int
     after: int | None
     known: float | None
+    start_share: float
 
     def as_dict(self) -> dict[str, Any]:
         bounds = None if self.after is None else list(wilson(self.after, self.n))

@@ -23,7 +23,15 @@ from digitreader.outputs import write_json_file
 from digitreader.training import networks, warps
 from digitreader.training.batches import Batches, fed, harmed_images, steps_of, varied_images
 from digitreader.training.datasets import Dataset, Split, hold_out, load
-from digitreader.training.epochs import EpochLog, Reporter, Row, mean_history, restored, save
+from digitreader.training.epochs import (
+    EpochLog,
+    Reporter,
+    Row,
+    Settle,
+    mean_history,
+    restored,
+    save,
+)
 from digitreader.training.finish import Images, Run, finish
 from digitreader.training.optimizers import optimizer
 from digitreader.training.recipes import Recipe, named
@@ -142,6 +150,7 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
     out: Path,
     *,
     start: Path | None = None,
+    settle: Settle | None = None,
     teacher: Path | None = None,
     tensorboard: bool = False,
     report: Reporter | None = None,
@@ -149,7 +158,8 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
 ) -> tuple[list[Row], bool]:
     """Train one network, from where it was left; return its history, and whether Ctrl-C came.
 
-    `start` is a `.keras` file whose weights it begins with. Of a `team` the first process writes.
+    `start` is a `.keras` file whose weights it begins with, and `settle` changes what is kept of
+    each epoch. Of a `team` the first process writes.
     """
     team = team or Team()
     keras.utils.set_random_seed(recipe.seed)
@@ -167,7 +177,9 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
     compile_network(trainer, recipe, steps)
     rows = restored(out, network, trainer.optimizer, steps)
     batches.first_epoch = len(rows)
-    log = EpochLog(out, rows, recipe, network, images.held, report, writes=team.leads)
+    log = EpochLog(
+        out, rows, recipe, network, images.held, report, settle=settle, writes=team.leads
+    )
     callbacks = [log, *_tensorboard(out)] if tensorboard else [log]
     interrupted = False
     try:
@@ -252,8 +264,8 @@ def images_of(dataset: Dataset, recipe: Recipe, fonts: Path | None) -> Images:
     kept, held = dataset.train, None
     if recipe.validation:
         kept, held = hold_out(dataset.train, min(recipe.validation, n // 10), recipe.fold)
-    if recipe.start_from and recipe.replayed < len(kept):
-        kept = hold_out(kept, recipe.replayed, recipe.seed)[1]
+    if recipe.start_from:
+        kept = _replayed(kept, recipe)
     if len(kept) < recipe.batch_size:
         raise DataError(
             f"{dataset.name} has {n} training images; expected at least {recipe.batch_size} "
@@ -262,6 +274,13 @@ def images_of(dataset: Dataset, recipe: Recipe, fonts: Path | None) -> Images:
     labels = dataset.labels + (NO_CLASS,) * bool(recipe.outliers)
     made_up = _made_up(kept, len(dataset.labels), recipe, fonts)
     return Images(dataset, kept + made_up, held, labels)
+
+
+def _replayed(known: Split, recipe: Recipe) -> Split:
+    """As many of the known images as are to be shown again; where they are few, the same again."""
+    if recipe.replayed < len(known):
+        return hold_out(known, recipe.replayed, recipe.seed)[1]
+    return known.take(np.resize(np.arange(len(known)), recipe.replayed))
 
 
 def _made_up(kept: Split, classes: int, recipe: Recipe, fonts: Path | None) -> Split:
