@@ -13,23 +13,24 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from digitreader.card import ModelCard
 from digitreader.classifier import SHIPPED, Classifier, shipped_model
 from digitreader.errors import DataError, ModelError, StoppedError, UsageError
 from digitreader.training import export, networks
 from digitreader.training.datasets import Dataset, Split, load, locate
-from digitreader.training.epochs import Reporter, Row
+from digitreader.training.epochs import Reporter, Row, Settle
 from digitreader.training.finish import Images, Learnt, Run, finish
 from digitreader.training.own import OWN_KINDS
 from digitreader.training.recipes import Recipe
 from digitreader.training.runtimes import load_network
 from digitreader.training.train import after_epochs, begun, check_folder, fit, images_of
 
+Weights = list[NDArray[np.float32]]
 FOLDS = 3  # parts of the new images, of which each is read by a network that learnt the others
 SHARE = "start_share"  # the history's column: of the weights before in those that are kept
 SHARES = tuple(i / 10 for i in range(11))  # that are tried, the least first
@@ -106,22 +107,25 @@ def finetune(  # noqa: PLR0913 (all but the first two by name)
     known = load(recipe.replay, data_dir)
     new = _new(load(recipe.dataset, data_dir), known.labels)
     images = images_of(known, recipe, fonts)
-    network = _network(start, images)
+    network, held = _network(start, images), images.held
+    before = network.get_weights()
+    right = _right(network, held, images, recipe) if held else None
     with begun(out, recipe, resume):
         rows, interrupted = fit(
             _among(images, new, recipe), recipe, out, start=start, report=report,
-            tensorboard=tensorboard, settle=partial(_remembering, network, images, recipe),
+            tensorboard=tensorboard,
+            settle=partial(_remembering, before, right, images, recipe),
         )  # fmt: skip
         if not rows:
             raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
         share = rows[-1][SHARE]
-        after = None if interrupted else _crossed(start, images, new, recipe, share, report)
-        held = images.held
+        settle = partial(_mix, before, share)
+        after = None if interrupted else _crossed(start, images, new, recipe, settle, report)
         learnt = Learnt(
             n=len(new),
             before=_right(network, new, images, recipe),
             after=after,
-            known=_right(network, held, images, recipe) / len(held) if held else None,
+            known=right / len(held) if held and right is not None else None,
             start_share=share,
         )
         return finish(recipe, images, out, rows, interrupted=after is None, learnt=learnt)
@@ -174,33 +178,39 @@ def _among(known: Images, new: Split, recipe: Recipe) -> Images:
     return replace(known, kept=known.kept + new.take(rows), held=None)
 
 
-def _remembering(old: keras.Model, images: Images, recipe: Recipe, learnt: keras.Model) -> Row:
+def _remembering(
+    before: Weights, right: int | None, images: Images, recipe: Recipe, learnt: keras.Model
+) -> Row:
     """Mix weights learnt with those before, in the least share that loses next to nothing.
 
-    Next to nothing is `forgotten` of the images held out; where there are none, nothing is mixed.
+    Next to nothing is `forgotten` of the images held out, of which so many were read right before;
+    where there are none, nothing is mixed.
     """
-    held, weights = images.held, learnt.get_weights()
-    if held is None:
+    if images.held is None or right is None:
         return {SHARE: 0.0}
-    enough = _right(old, held, images, recipe) - recipe.forgotten * len(held)
+    enough = right - recipe.forgotten * len(images.held)
+    after = learnt.get_weights()
     for share in SHARES:
-        _mix(old, share, learnt, weights)
-        if _right(learnt, held, images, recipe) >= enough:
+        learnt.set_weights(after)
+        _mix(before, share, learnt)
+        if _right(learnt, images.held, images, recipe) >= enough:
             break
     return {SHARE: share}
 
 
-def _mix(old: keras.Model, share: float, learnt: keras.Model, weights: list[Any]) -> None:
-    pairs = zip(old.get_weights(), weights, strict=True)
-    learnt.set_weights([share * before + (1 - share) * after for before, after in pairs])
+def _mix(before: Weights, share: float, learnt: keras.Model) -> Row:
+    """Give the weights before so great a share in a network's."""
+    pairs = zip(before, learnt.get_weights(), strict=True)
+    learnt.set_weights([share * old + (1 - share) * new for old, new in pairs])
+    return {SHARE: share}
 
 
 def _crossed(  # noqa: PLR0913, PLR0917 (as much as the training itself)
-    start: Path, images: Images, new: Split, recipe: Recipe, share: float, report: Reporter | None
+    start: Path, images: Images, new: Split, recipe: Recipe, settle: Settle, report: Reporter | None
 ) -> int | None:
     """How many new images are read right by networks that learnt only others; None: stopped.
 
-    What these learnt is mixed with what was known before in the same share.
+    `settle` is done to each, as to the network that learnt all of them.
     """
     part = np.random.default_rng((recipe.seed, 4)).permutation(len(new)) % FOLDS  # [N]
     right = 0
@@ -208,12 +218,11 @@ def _crossed(  # noqa: PLR0913, PLR0917 (as much as the training itself)
         others = _among(images, new.take(part != i), recipe)
         with TemporaryDirectory() as name:
             folder = Path(name)
-            _, interrupted = fit(others, recipe, folder, start=start,
+            _, interrupted = fit(others, recipe, folder, start=start, settle=settle,
                                  report=after_epochs(report, (1 + i) * recipe.epochs))  # fmt: skip
             if interrupted:
                 return None
             network = load_network(folder / "best.keras")
-        _mix(load_network(start), share, network, network.get_weights())
         right += _right(network, new.take(part == i), images, recipe)
     return right
 
