@@ -17,7 +17,7 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 
 from digitreader.card import ModelCard  # noqa: E402
-from digitreader.classifier import Classifier  # noqa: E402
+from digitreader.classifier import Classifier, shipped_model  # noqa: E402
 from digitreader.errors import DataError, DivergedError, ModelError, StoppedError, UsageError  # noqa: E402
 from digitreader.training import export, networks, recipes  # noqa: E402
 from digitreader.training.datasets import Split, load  # noqa: E402
@@ -293,16 +293,37 @@ def test_a_student_learns_from_its_teacher_alone(unbroken: Path, tmp_path: Path)
     recipe = QUICK.with_changes(
         views=2, taught=1.0, label_smoothing=0.0, network="default", validation=0, temperature=1.0
     )  # nothing held out: by its labels, the epoch that learnt least would be the best
-    with pytest.raises(UsageError, match="--teacher"):
-        train(recipe, tmp_path / "run")
-    with pytest.raises(UsageError, match="no other takes one"):
+    with pytest.raises(UsageError, match="only a recipe with views"):
         train(QUICK, tmp_path / "run", teacher=teacher)
-    train(recipe, tmp_path / "run", teacher=teacher)
-    kept = sorted(path.name for path in (tmp_path / "teacher.views").rglob("*.npy"))
-    assert kept == ["000.npy", "001.npy"]
+    kept: set[str] = set()
+
+    def see(done: float, row: dict[str, float]) -> None:
+        del done, row
+        kept.update(path.name for path in (tmp_path / "run" / "views").rglob("*.npy"))
+
+    train(recipe, tmp_path / "run", teacher=teacher, report=see)
+    assert kept == {"000.npy", "001.npy"}
+    assert not (tmp_path / "run" / "views").exists()
     digits = load("optdigits").train
     said = Classifier.open(tmp_path / "run" / "model.onnx").logits(digits.images).argmax(axis=1)
     assert ((said - digits.targets) % 10 == 1).mean() > 0.85
+
+
+def test_the_shipped_model_teaches_where_no_other_is_named(tmp_path: Path) -> None:
+    """A student of its word alone reads digits, though it was told no label of one."""
+    recipe = QUICK.with_changes(views=1, taught=1.0, outliers=100, network="default")
+    run = train(recipe, tmp_path / "run")
+    assert run.test is not None
+    assert run.test.accuracy > 0.9
+    assert not list(shipped_model("digits").parent.glob("*views*"))
+
+
+def test_a_teacher_of_other_classes_is_refused(unbroken: Path, tmp_path: Path) -> None:
+    network = keras.saving.load_model(unbroken / "best.keras")
+    teacher = tmp_path / "teacher.onnx"
+    export.write_onnx(network, teacher, ModelCard("t", tuple("abcdefghij"), 1.0, 0.5))
+    with pytest.raises(UsageError, match="a b c d e f g h i j apart"):
+        train(QUICK.with_changes(views=1), tmp_path / "run", teacher=teacher)
 
 
 def test_a_teacher_that_knows_less_is_not_asked() -> None:

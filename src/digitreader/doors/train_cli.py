@@ -82,7 +82,7 @@ SETTINGS = click.option(
 @click.option(
     "--teacher",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The .onnx model that a recipe with views learns from.",
+    help="The .onnx model that a recipe with views learns from; the shipped one by default.",
 )
 @DATA_DIR
 def train(  # noqa: PLR0913 (one parameter per option)

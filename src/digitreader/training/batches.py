@@ -53,7 +53,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         self._flagged = np.empty((len(split), 0), np.int64)
         if recipe.flagged_ones:
             ones = np.flatnonzero(split.targets == labels.index("1") if "1" in labels else [])
-            self._flag(ones, np.random.default_rng((recipe.show_seed, 3)))
+            self._flag(ones, np.random.default_rng((recipe.seed, 3)))
         self.teacher: Teacher | None = None
         self._recipe = recipe
         self._share = (team or Team()).share(recipe.batch_size)
@@ -93,7 +93,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
         n, recipe = len(self._hard), self._recipe
         self._epoch = epoch
         view = epoch % recipe.views if recipe.views else epoch
-        rng = np.random.default_rng((recipe.show_seed, 1, view))
+        rng = np.random.default_rng((recipe.seed, 1, view))
         self._draws = draw(n, rng)  # [N, NUMBERS]
         self._rows = np.arange(n, dtype=np.int32)
         swapped = np.zeros(n, bool)

@@ -23,23 +23,23 @@ from digitreader.writing import make_folder, whole
 class Teacher:
     """Gives the labels of whole views: every image varied once.
 
-    A view takes a large teacher minutes, so its answers are kept beside the model's file, for
-    the next epochs that show it and for other students. It is asked about what it knows only:
-    about harmed images and flagged ones where it was trained on such.
+    A view takes a large teacher minutes, so its answers are kept for the next epochs that show
+    it. It is asked about what it knows only: about harmed images and flagged ones where it was
+    trained on such.
 
     Args:
         model: an `.onnx` file of ours that was trained for the same classes.
         seen: the network's input as a model of `rows` and `draws`: float32 [B, 28, 28, 1].
         harmed: the same, after the harm that its student's images come to.
-        shown: what tells these views from others, the images and how they are varied.
         recipe: its student's.
+        folder: where its answers are kept.
 
     Raises:
         ModelError: the file is missing, corrupt, or not one of ours.
     """
 
     def __init__(
-        self, model: Path, seen: keras.Model, harmed: keras.Model, shown: bytes, recipe: Recipe
+        self, model: Path, seen: keras.Model, harmed: keras.Model, recipe: Recipe, folder: Path
     ) -> None:
         self._classifier = Classifier.open(model, threads=0)
         learnt = self._classifier.card.trained.get("recipe", {})
@@ -48,14 +48,20 @@ class Teacher:
         self._seen = harmed if self.knows_harm else seen
         self._batch = recipe.batch_size
         self._softness = np.float32(recipe.softness)
-        if self.knows_harm:
-            shown += repr((recipe.harmed, recipe.batch_size)).encode()
-        self._folder = model.with_suffix(".views") / sha256(shown).hexdigest()[:16]
+        self._folder = folder / sha256(model.read_bytes()).hexdigest()[:16]
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Classes that it knows."""
-        return self._classifier.card.labels
+    def check(self, labels: tuple[str, ...]) -> None:
+        """Refuse a teacher of other classes.
+
+        Raises:
+            UsageError: it tells others apart.
+        """
+        known = self._classifier.card.labels
+        if known != labels:
+            raise UsageError(
+                f"the teacher tells {' '.join(known)} apart, its student is to tell "
+                f"{' '.join(labels)}: name another --teacher, or train without one (--set views=0)"
+            )
 
     def opinion(
         self, view: int, rows: NDArray[np.int32], draws: NDArray[np.float32]

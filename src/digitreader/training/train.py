@@ -9,6 +9,7 @@ Every file appears under its name only when it is whole.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from digitreader.classifier import SHIPPED, shipped_model
 from digitreader.errors import DataError, StoppedError, UsageError, needs_extra
 from digitreader.outputs import write_json_file
 from digitreader.training import networks, warps
@@ -44,6 +46,7 @@ from digitreader.training.team import Team, together
 from digitreader.writing import make_folder, only_one
 
 NO_CLASS = ""  # the label of what is no digit
+VIEWS = "views"  # where a teacher's answers are kept for later epochs
 
 
 def train(  # noqa: PLR0913 (all but the first two by name)
@@ -64,9 +67,9 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     Interrupting it (Ctrl-C) finishes the run with the best epoch so far. `tensorboard` writes
     logs for TensorBoard to the folder's `tensorboard/`, too. `fonts` is a folder of fonts for the
     letters among what a recipe makes up; those that matplotlib ships by default. `teacher` is
-    the model, an `.onnx` file, that a recipe with views learns from. Without `test`
-    the dataset's test images are not looked at, as is right where recipes are compared. The other
-    processes of a `team` run `help_train`.
+    the model, an `.onnx` file, that a recipe with views learns from; the one that ships by
+    default. Without `test` the dataset's test images are not looked at, as is right where recipes
+    are compared. The other processes of a `team` run `help_train`.
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
@@ -130,10 +133,10 @@ def _check(recipe: Recipe, teacher: Path | None, team: Team) -> None:
     """Say what is misspelt or missing before a download, and before there is a folder."""
     if recipe.start_from:
         raise UsageError("a recipe that starts from a network is finetune()'s, not train()'s")
-    if bool(recipe.views) != bool(teacher):
-        raise UsageError("a recipe with views needs a --teacher, and no other takes one")
-    if teacher and team.size > 1:
-        raise UsageError("several processes train no student of a --teacher: train it in one")
+    if teacher and not recipe.views:
+        raise UsageError("only a recipe with views takes a --teacher, as --recipe distilled")
+    if recipe.views and team.size > 1:
+        raise UsageError("several processes train no student of a teacher: train it in one")
     networks.build(recipe.network, classes=1)
     warps.named(recipe.augment)
 
@@ -170,9 +173,10 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
     seen = varied_images(batches.images, warp)
     harmed = harmed_images(seen, recipe.harmed)
     trainer = fed(network, harmed)
-    if teacher is not None:
-        shown = batches.images.tobytes() + repr((warp, recipe.flagged_ones)).encode()
-        batches.teacher = Teacher(teacher, seen, harmed, shown, recipe)
+    if recipe.views:
+        teacher = teacher or shipped_model(SHIPPED)
+        batches.teacher = Teacher(teacher, seen, harmed, recipe, out / VIEWS)
+        batches.teacher.check(images.dataset.labels)
     steps = steps_of(images.kept, recipe)
     compile_network(trainer, recipe, steps)
     rows = restored(out, network, trainer.optimizer, steps)
@@ -193,6 +197,7 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
                 callbacks=callbacks,
                 verbose=0,
             )
+        shutil.rmtree(out / VIEWS, ignore_errors=True)
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -290,9 +295,9 @@ def _made_up(kept: Split, classes: int, recipe: Recipe, fonts: Path | None) -> S
         return made
     hands = writers_with(kept, fonts)
     if recipe.page_glyphs:
-        made += cut_glyphs(hands, recipe.page_glyphs, recipe.show_seed)
+        made += cut_glyphs(hands, recipe.page_glyphs, recipe.seed)
     if recipe.outliers:
-        images = outliers(hands, kept, recipe.outliers, recipe.show_seed)
+        images = outliers(hands, kept, recipe.outliers, recipe.seed)
         made += Split(images, np.full(len(images), classes, np.int64))
     return made
 
