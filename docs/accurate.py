@@ -17,6 +17,8 @@ def page(before: str) -> str:
         parts += recipes(told["recipes"])
         if "shipped" in told:
             parts += ["", *shipped(told["shipped"])]
+        if "other seeds" in told:
+            parts += ["", *other_seeds(told["other seeds"])]
         parts += ["", about(told), ""]
     told = networks.measured()
     if told["networks"]:
@@ -86,10 +88,32 @@ def shipped(told: Row) -> Iterator[str]:
         ((name, f"{row['n']:,}", f"{row['auroc_sum']:.4f}", f"{row['auroc_greatest']:.4f}")
          for name, row in told["not_a_digit"].items()))  # fmt: skip
     yield ""
+    yield "The signs of other alphabets that it is surest are digits; many are written alike:"
+    yield ""
+    yield "![Signs of other alphabets](images/signs.png)"
+    yield ""
     yield f"Test images harmed in fifteen ways: {percent(told['harmed']['mean'])} on average."
     yield ""
     rows = told["harmed"]["accuracy"]
     yield from table(("harm", "accuracy"), ((name, percent(rows[name])) for name in rows))
+
+
+def other_seeds(told: Row) -> Iterator[str]:
+    rows = told["rows"]
+    yield from section(
+        "The same model with other seeds",
+        f"Its three networks trained anew, and joined by the same commands: {len(rows)} seeds, the "
+        f"first of which ships. {100 * told['accuracy_mean']:.3f}% ± "
+        f"{100 * told['accuracy_sd']:.3f} of the test images.",
+    )
+    head = ("seed", "accuracy", "loss", "ECE", "multiply-adds", "harmed in fifteen ways",
+            "AUROC of alphabets", "of letters")  # fmt: skip
+    means = {name.removesuffix("_mean"): value for name, value in told.items()} | {"seed": "mean"}
+    yield from table(head, (
+        (str(row["seed"]), percent(row["accuracy"]), f"{row['loss']:.4f}", percent(row["ece"]),
+         f"{row['multiply_adds'] / 1e6:.2f} M", percent(row["harmed"]),
+         f"{row['glyphs of alphabets']:.4f}", f"{row['letter photos']:.4f}")
+        for row in (*rows, means)))  # fmt: skip
 
 
 def side_by_side(told: Row) -> Iterator[str]:
