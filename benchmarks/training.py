@@ -77,7 +77,7 @@ def peer_run(dataset: Dataset, epochs: int) -> dict[str, Any]:
     network = networks.build(recipe.network, 10)  # float32, as the project trains it
     steps = len(dataset.train) // recipe.batch_size
     seen = varied_images(dataset.train.images, warps.named(recipe.augment))
-    trainer = fed(network, seen)
+    trainer = fed(network, seen, steps)
     compile_network(trainer, recipe, steps)
     log = PassedBar(network, dataset.test)
     trainer.fit(

@@ -243,7 +243,7 @@ def test_a_network_is_fed_what_its_rows_and_draws_say(optdigits: Any) -> None:
     harm = harms.harmed(expected, draws[:, HARM], 0.5)
     for share, wanted in ((0.0, expected), (0.5, harm)):
         seen = harmed_images(varied_images(images, warps.named("strong")), share)
-        trainer = fed(through, seen)
+        trainer = fed(through, seen, steps=1)
         got = trainer.predict({"rows": rows, "draws": draws}, batch_size=40, verbose=0)
         np.testing.assert_allclose(got, wanted, atol=1e-4)
     assert np.abs(harm - expected).max() > 0.1

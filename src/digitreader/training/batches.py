@@ -18,6 +18,7 @@ from digitreader.training.augment import HARM, NUMBERS, draw, vary
 from digitreader.training.datasets import Split, one_hot
 from digitreader.training.flags import flagged
 from digitreader.training.recipes import Recipe
+from digitreader.training.stretches import in_stretches
 from digitreader.training.teacher import Teacher, softened
 from digitreader.training.team import Team
 from digitreader.training.warps import Warp
@@ -158,9 +159,9 @@ class Harmed(keras.layers.Layer):  # type: ignore[misc]
         return images_shape
 
 
-def fed(network: keras.Model, seen: keras.Model) -> keras.Model:
-    """The network with what feeds it: rows and draws in, logits out."""
-    return keras.Model(seen.input, network(seen.output))
+def fed(network: keras.Model, seen: keras.Model, steps: int) -> keras.Model:
+    """The network with what feeds it, to train so many steps an epoch: rows, draws → logits."""
+    return in_stretches(seen.input, network(seen.output), steps)
 
 
 def varied_images(images: NDArray[np.uint8], warp: Warp) -> keras.Model:

@@ -81,7 +81,8 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
     def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
         """Report progress."""
         if self._report is not None and logs is not None:
-            self._report(len(self.rows) + (batch + 1) / self.params["steps"], logs)
+            done = min(1.0, (batch + 1) / self.params["steps"])  # a stretch may end beyond it
+            self._report(len(self.rows) + done, logs)
 
     def on_epoch_end(self, epoch: int, logs: Row | None = None) -> None:
         """Write everything down; `last.npz` comes last, for the rest follows from it.
