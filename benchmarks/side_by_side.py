@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from typing import Any
 
+from digitreader.batch.engines import end_with_parent
 from digitreader.training.recipes import Recipe
 
 
@@ -38,7 +39,8 @@ def not_done(
 
 
 def _take_cores(shares: Queue[int], workers: int) -> None:
-    """Give a process its share of the cores, where the system can do that."""
+    """Give a process its share of the cores, where the system can do that; end it with ours."""
+    end_with_parent()
     share = shares.get()
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))

@@ -99,15 +99,20 @@ _worker: Worker | None = None  # of this process, where it is one that reads par
 def _begin(out: Path, settings: Settings) -> None:
     global _worker  # noqa: PLW0603 (a process of a pool has no other place)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: this part is finished
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _worker = Worker(out, settings)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have a process of a pool end when the one that began it does, however that ends."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _read(part: Part) -> Done:
