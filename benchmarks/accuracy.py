@@ -113,8 +113,7 @@ def take_members(recipe: Recipe, out: Path, runs: Path) -> None:
         written = run / "recipe.json"
         trained = written.exists() and Recipe.from_dict(json.loads(written.read_text("utf-8")))
         if trained == own and not (out / f"member-{i}").exists():
-            shutil.copytree(run, out / f"member-{i}")
-            write_json_file(recipe.as_dict(), out / "recipe.json")
+            shutil.copytree(run, out / f"member-{i}", ignore=lambda *_: {"recipe.json"})
 
 
 def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -261,6 +261,24 @@ def test_an_ensemble_is_the_mean_of_its_members_and_goes_on_after_a_kill(tmp_pat
     assert again.validation.loss == run.validation.loss
 
 
+def test_members_may_be_trained_side_by_side_each_as_a_run(tmp_path: Path) -> None:
+    """What is made of them is what one command makes; a run by another recipe is refused."""
+    recipe = QUICK.with_changes(members=2, epochs=1)
+    alone = train(recipe, tmp_path / "alone")
+    for i in (1, 0):
+        member = recipe.with_changes(members=1, seed=i)
+        train(member, tmp_path / "apart" / f"member-{i}")
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "apart").rglob("best.keras")}
+    apart = train(recipe, tmp_path / "apart")
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert alone.test is not None
+    assert apart.test is not None
+    assert apart.test.loss == alone.test.loss
+    shutil.copytree(tmp_path / "apart" / "member-0", tmp_path / "other" / "member-1")
+    with pytest.raises(UsageError, match=r"member-1 was started with another seed"):
+        train(recipe, tmp_path / "other")
+
+
 def test_a_run_may_end_in_views_of_its_network(unbroken: Path, tmp_path: Path) -> None:
     run = train(QUICK.with_changes(shifts=1), tmp_path / "run")
     assert run.parity.agreement == 1

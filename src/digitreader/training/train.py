@@ -211,15 +211,19 @@ def _fit_members(
     out: Path,
     report: Reporter | None,
 ) -> tuple[list[Row], bool]:
-    """Train the members of an ensemble one after the other; return the mean of their histories."""
+    """Train the members of an ensemble one after the other; return the mean of their histories.
+
+    Those that were trained before, each as a run of its own, are taken as they are.
+    """
     folders: list[Path] = []
     histories: list[list[Row]] = []
     interrupted = False
     for i in range(recipe.members):
         folder = out / f"member-{i}"
-        make_folder(folder)
         member = recipe.with_changes(members=1, seed=recipe.seed + i)
-        rows, interrupted = learn(member, folder, report=after_epochs(report, i * recipe.epochs))
+        tell = after_epochs(report, i * recipe.epochs)
+        with begun(folder, member, resume=(folder / "recipe.json").exists()):
+            rows, interrupted = learn(member, folder, report=tell)
         if rows:
             folders.append(folder)
             histories.append(rows)
@@ -258,8 +262,8 @@ def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
     changed = [knob for knob, value in recipe.as_dict().items() if before[knob] != value]
     if changed:
         raise UsageError(
-            f"the run in {out} was started with another {', '.join(changed)}: "
-            "resume it with the same options"
+            f"the run in {out} was started with another {', '.join(changed)}: go on with the same "
+            "options"
         )
 
 
