@@ -52,6 +52,15 @@ def test_lines_are_matched_one_to_one_in_any_order() -> None:
     assert count_lines([], ["8"]) == Lines(0, 1, 0, 1)
 
 
+@given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5), min_size=1))
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(a: Any, b: Any) -> None:
+    pytest.importorskip("keras", reason="training needs the extra: pip install '.[train]'")
+    from shipped import area
+
+    pairs = [(x > y) + 0.5 * (x == y) for x in a for y in b]
+    assert area(np.array(a, np.float32), np.array(b, np.float32)) == pytest.approx(np.mean(pairs))
+
+
 def test_a_misread_line_is_one_error() -> None:
     row = lines_row([count_lines(["12", "34"], ["12", "94"])])
     assert (row["right"], row["n"], row["extra"]) == (1, 2, 0)
