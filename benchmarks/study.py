@@ -108,6 +108,7 @@ def measured(name: str, recipe: Recipe, data_dir: Path | None) -> dict[str, Any]
         "views": {"errors": views.errors, "loss": views.loss},
         "bent_errors": int((read != np.tile(held.targets, BENT)).sum()),
         "seconds": run.seconds,
+        "processor": describe()["processor"],
         "parameters": metrics["parameters"],
         "recipe": recipe.as_dict(),
     }
@@ -131,10 +132,11 @@ def viewed(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.floa
 
 def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Means over the folds of each variant."""
-    names = dict.fromkeys(row["name"] for row in rows)
     result = {}
-    for name in names:
+    for name in VARIANTS:
         own = [row for row in rows if row["name"] == name]
+        if not own:
+            continue
         result[name] = {
             "folds": len(own),
             "parameters": own[-1]["parameters"],
@@ -142,6 +144,7 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
                for key in ("errors", "loss", "calibrated", "temperature", "seconds")},
             "views": statistics.mean(row["views"]["errors"] for row in own),
             "bent_errors": statistics.mean(row["bent_errors"] for row in own),
+            "processors": list(dict.fromkeys(row["processor"] for row in own)),
         }  # fmt: skip
     return result
 

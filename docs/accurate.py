@@ -27,7 +27,7 @@ def page(before: str) -> str:
         parts += [*backends(result("backends")), ""]
     if (RESULTS / "study.json").exists():
         told = result("study")
-        parts += [*study(told["table"]), "", about(told)]
+        parts += [*study(told["table"]), "", f"Measured by `{told['command']}`."]
     return between(before, parts)
 
 
@@ -163,5 +163,6 @@ def study(rows: dict[str, Row]) -> Iterator[str]:
     yield from table(head, (
         (name, str(row["folds"]), f"{row['errors']:.1f}", f"{row['views']:.1f}",
          f"{row['bent_errors']:.0f}",
-         f"{row['calibrated']:.4f}", f"{row['parameters']:,}", f"{row['seconds']:,.0f} s")
+         f"{row['calibrated']:.4f}", f"{row['parameters']:,}",
+         f"{row['seconds']:,.0f} s on {' and '.join(row['processors'])}")
         for name, row in rows.items()))  # fmt: skip
