@@ -35,6 +35,7 @@ from digitreader.doors.page import canvas, drawing, front, markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections
 from digitreader.doors.page.history import History
 from digitreader.doors.page.models import scores_of
+from digitreader.doors.page.number import number
 from digitreader.doors.page.pictures import MOST_PAGES, examples, read_file
 from digitreader.errors import ExitCode
 from digitreader.reader import Reader
@@ -201,7 +202,7 @@ def test_labels_are_text_and_never_markup(reader: Reader) -> None:
     )
     drawn = (
         markup.bars(strange, [label]),
-        front.number([label]),
+        number([label]),
         markup.confusion([[1]], [label]),
     )
     assert label not in "".join(drawn)

@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from digitreader.doors.page import canvas, panels
 from digitreader.doors.page.canvas import HEIGHT, WIDTH, Stroke
-from digitreader.doors.page.front import show_number
+from digitreader.doors.page.number import show_number
 from digitreader.doors.page.visit import Visit
 from digitreader.sources import Page
 

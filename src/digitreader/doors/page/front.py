@@ -6,7 +6,6 @@ Nothing here reads, or imports what does: the sheet is there half a second befor
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,22 +13,15 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from digitreader.doors.page import canvas
+from digitreader.doors.page.number import show_number
 from digitreader.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from digitreader.doors.page.visit import Visit
 
 NAME = "digitreader"
 NAMED = "the model that ships"
 RUNS = "runs/*/model.onnx"  # below the folder in which the page was started
-SAID = {
-    "ok": "Sure.",
-    "unsure": "Unsure: one digit or more may be another.",
-    "not_a_digit": "Not a digit: something else is drawn or written here.",
-    "empty": "Nothing is written here.",
-}
 
 
 def show_head() -> None:
@@ -72,18 +64,6 @@ def draw(begin: Callable[[], Visit]) -> None:
     from digitreader.doors.page import drawing
 
     drawing.show(visit, drawn, name, left, right)
-
-
-def show_number(lines: Sequence[str], status: str) -> None:
-    """Show what a page says in large type, and how sure that is."""
-    st.html(number(lines))
-    st.markdown(SAID[status])
-
-
-def number(lines: Sequence[str]) -> str:
-    """Return a page's lines in large type, as HTML."""
-    rows = "".join(f"<div>{escape(line)}</div>" for line in lines)
-    return f'<div class="number" role="status">{rows or "–"}</div>'
 
 
 def _drawing(*, empty: bool) -> str:

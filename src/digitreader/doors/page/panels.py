@@ -6,8 +6,8 @@ import streamlit as st
 
 from digitreader.doors.page import markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections, name_of
-from digitreader.doors.page.front import show_number
 from digitreader.doors.page.history import Pages
+from digitreader.doors.page.number import show_number
 from digitreader.doors.page.visit import Visit
 from digitreader.errors import ModelError, UsageError, WriteError
 from digitreader.outputs import annotated
