@@ -8,6 +8,7 @@ Reliability, risk, errors and the signs most like digits are drawn to `docs/imag
 from __future__ import annotations
 
 import statistics
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from corruptions import CORRUPTIONS, corrupted
+from digitreader.card import ModelCard
 from digitreader.classifier import Classifier, shipped_model
 from digitreader.glyphs import to_glyph
 from digitreader.ink import inked
@@ -55,7 +57,7 @@ def shipped(data: Path) -> dict[str, Any]:
     draw_surest(classifier, glyphs[ALPHABETS], IMAGES / "signs.png")
     return {
         "bytes": path.stat().st_size,
-        "work": work(path, test.images),
+        "work": work(path, classifier.card, test.images),
         "test": scores.as_dict(),
         "disputed": {
             "indices": DISPUTED,
@@ -102,7 +104,7 @@ def figures(path: Path, seed: int, data: Path) -> dict[str, Any]:
         "loss": scores.loss,
         "ece": scores.reliability.error,
         "bytes": path.stat().st_size,
-        "multiply_adds": work(path, test.images)["mean"],
+        "multiply_adds": work(path, classifier.card, test.images)["mean"],
         "harmed": harmed(classifier, test)["mean"],
         **{name: against[name]["auroc_sum"] for name in against},
     }
@@ -110,6 +112,7 @@ def figures(path: Path, seed: int, data: Path) -> dict[str, Any]:
     return row
 
 
+@cache
 def test_images(data: Path) -> Split:
     """MNIST's."""
     test = load("mnist", data / "mnist").test
@@ -117,9 +120,8 @@ def test_images(data: Path) -> Split:
     return test
 
 
-def work(path: Path, images: Glyphs) -> dict[str, Any]:
+def work(path: Path, card: ModelCard, images: Glyphs) -> dict[str, Any]:
     """Multiply-adds of one image: of each network, and on average, as often as others are asked."""
-    card = Classifier.open(path).card
     built = {name: networks.build(card.trained[name]["recipe"]["network"], len(card.labels))
              for name in PARTS}  # fmt: skip
     each = {name: networks.multiply_adds(network) for name, network in built.items()}
@@ -152,6 +154,7 @@ def area(digits: NDArray[np.float32], others: NDArray[np.float32]) -> float:
     return float(roc_auc_score(truth, np.concatenate([digits, others])))
 
 
+@cache
 def others(data: Path) -> dict[str, Glyphs]:
     """What is no digit, as glyphs, uint8 [N, 28, 28]."""
     with np.load(data / "dev" / "omniglot_glyphs.npz") as file:

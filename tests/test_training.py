@@ -342,6 +342,7 @@ def test_a_teacher_of_other_classes_is_refused(unbroken: Path, tmp_path: Path) -
     export.write_onnx(network, teacher, ModelCard("t", tuple("abcdefghij"), 1.0, 0.5))
     with pytest.raises(UsageError, match="a b c d e f g h i j apart"):
         train(QUICK.with_changes(views=1), tmp_path / "run", teacher=teacher)
+    assert not (tmp_path / "run").exists()  # so that the next try finds the folder free
 
 
 def test_a_teacher_that_knows_less_is_not_asked() -> None:

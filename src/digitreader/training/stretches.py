@@ -30,7 +30,7 @@ def pay() -> bool:
 
 
 def in_stretches(inputs: Any, outputs: Any, steps: int) -> keras.Model:
-    """Return a model that trains so, in epochs of so many steps; by single ones where that pays."""
+    """Return a model that trains so, `steps` an epoch; by single ones where that does not pay."""
     if not pay():
         return keras.Model(inputs, outputs)
 

@@ -50,19 +50,6 @@ class Teacher:
         self._softness = np.float32(recipe.softness)
         self._folder = folder / sha256(model.read_bytes()).hexdigest()[:16]
 
-    def check(self, labels: tuple[str, ...]) -> None:
-        """Refuse a teacher of other classes.
-
-        Raises:
-            UsageError: it tells others apart.
-        """
-        known = self._classifier.card.labels
-        if known != labels:
-            raise UsageError(
-                f"the teacher tells {' '.join(known)} apart, its student is to tell "
-                f"{' '.join(labels)}: name another --teacher, or train without one (--set views=0)"
-            )
-
     def opinion(
         self, view: int, rows: NDArray[np.int32], draws: NDArray[np.float32]
     ) -> NDArray[np.float32]:

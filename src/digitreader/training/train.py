@@ -19,7 +19,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from digitreader.classifier import SHIPPED, shipped_model
+from digitreader.classifier import SHIPPED, Classifier, shipped_model
 from digitreader.errors import DataError, StoppedError, UsageError, needs_extra
 from digitreader.outputs import write_json_file
 from digitreader.training import networks, warps
@@ -83,6 +83,7 @@ def train(  # noqa: PLR0913 (all but the first two by name)
     _check(recipe, teacher, team or Team())
     check_folder(out, recipe, resume)
     images = _images(recipe, data_dir, fonts, test)
+    teacher = _teacher(recipe, teacher, images.dataset.labels)
     with begun(out, recipe, resume):
         learn = partial(fit, images, teacher=teacher, tensorboard=tensorboard, team=team)
         if recipe.members > 1:
@@ -141,6 +142,20 @@ def _check(recipe: Recipe, teacher: Path | None, team: Team) -> None:
     warps.named(recipe.augment)
 
 
+def _teacher(recipe: Recipe, given: Path | None, labels: tuple[str, ...]) -> Path | None:
+    """The model that a recipe with views learns from; one of other classes is refused."""
+    if not recipe.views:
+        return None
+    teacher = given or shipped_model(SHIPPED)
+    known = Classifier.open(teacher).card.labels
+    if known != labels:
+        raise UsageError(
+            f"the teacher tells {' '.join(known)} apart, its student is to tell "
+            f"{' '.join(labels)}: name another --teacher, or train without one (--set views=0)"
+        )
+    return teacher
+
+
 def _images(recipe: Recipe, data_dir: Path | None, fonts: Path | None, test: bool) -> Images:
     dataset = load(recipe.dataset, data_dir)
     return images_of(dataset if test else replace(dataset, test=None), recipe, fonts)
@@ -174,10 +189,8 @@ def fit(  # noqa: PLR0913 (what a network's training follows from)
     harmed = harmed_images(seen, recipe.harmed)
     steps = steps_of(images.kept, recipe)
     trainer = fed(network, harmed, steps)
-    if recipe.views:
-        teacher = teacher or shipped_model(SHIPPED)
+    if teacher is not None:
         batches.teacher = Teacher(teacher, seen, harmed, recipe, out / VIEWS)
-        batches.teacher.check(images.dataset.labels)
     compile_network(trainer, recipe, steps)
     rows = restored(out, network, trainer.optimizer, steps)
     batches.first_epoch = len(rows)
