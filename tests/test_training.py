@@ -345,13 +345,17 @@ def test_a_teacher_of_other_classes_is_refused(unbroken: Path, tmp_path: Path) -
     assert not (tmp_path / "run").exists()  # so that the next try finds the folder free
 
 
+def test_a_teacher_that_knows_more_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"knows what is no digit.*outliers"):
+        train(QUICK.with_changes(views=1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_teacher_that_knows_less_is_not_asked() -> None:
     hard = np.eye(3, dtype=np.float32)
     soft = np.array([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]], np.float32)
     mixed = softened(hard, soft, np.full(3, 0.5))
     np.testing.assert_allclose(mixed, [[0.8, 0.2, 0.0], [0.05, 0.95, 0.0], [0.0, 0.0, 1.0]])
-    with pytest.raises(UsageError, match="outliers"):
-        softened(hard[:, :2], np.full((3, 3), 1 / 3, np.float32), np.full(3, 0.5))
 
 
 def test_another_fold_holds_out_other_images(unbroken: Path, tmp_path: Path) -> None:

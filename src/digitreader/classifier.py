@@ -22,12 +22,16 @@ BATCH = 256  # glyphs a run: larger ones leave the cache and are slower
 
 
 class Classifier:
-    """A trained model, ready to run. Safe to share between threads."""
+    """A trained model, ready to run. Safe to share between threads.
 
-    def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+    `knows_none` says whether it has seen other things than its classes, and gives a logit for them.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard, path: Path) -> None:
         self._session = session
         self._shapes = {output.name: output.shape[1:] for output in session.get_outputs()}
         self.card = card
+        self.knows_none = self._tried(path) > len(card.labels)
 
     @classmethod
     def open(cls, path: str | Path | None = None, threads: int = 1) -> Classifier:
@@ -42,14 +46,12 @@ class Classifier:
         path = Path(path) if path is not None else shipped_model(SHIPPED)
         content = read_whole(path)
         card = _card_of(content, path)
-        found = cls(session_of(content, path, threads), card)
-        found._try(path)
-        return found
+        return cls(session_of(content, path, threads), card, path)
 
     def logits(self, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network on uint8 [N, 28, 28], ink bright: float32 [N, K or K + 1], uncalibrated.
 
-        A model that has seen other things than its K classes has a column more, for those.
+        A model that knows what is none of its K classes has a column more, for that.
 
         Raises:
             ValueError: the array has another shape or type.
@@ -79,8 +81,8 @@ class Classifier:
             )
         return self._run("maps", glyphs)
 
-    def _try(self, path: Path) -> None:
-        """Read two glyphs, to see that the network is what its card says.
+    def _tried(self, path: Path) -> int:
+        """Read two glyphs, to see that the network is what its card says; the logits of each.
 
         Raises:
             ModelError: it is not.
@@ -95,6 +97,7 @@ class Classifier:
                 f"{path} gives {list(shape)} for two glyphs; expected [2, {classes}], a logit for "
                 "each label of its card, or one more"
             )
+        return shape[1]
 
     def _run(self, output: str, glyphs: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network on uint8 [N, 28, 28], a batch at a time."""

@@ -77,7 +77,7 @@ def join(  # noqa: PLR0913 (all but the first three by name)
     paths = {QUICK: quick, THOROUGH: thorough} | ({PLAIN: plain} if plain else {})
     models = {name: Classifier.open(path, threads=0) for name, path in paths.items()}
     held, recipe = _held_out([model.card for model in models.values()], data_dir)
-    _check_widths({paths[name]: _width(model) for name, model in models.items()}, plain)
+    _check_knowledge({paths[name]: model.knows_none for name, model in models.items()}, plain)
     said, asked = _together(models, held.images, sure)
     labels = models[QUICK].card.labels
     probabilities = softmax(said)[:, : len(labels)]
@@ -120,19 +120,13 @@ def _held_out(cards: list[ModelCard], data_dir: Path | None) -> tuple[Split, Rec
     return hold_out(train, count, recipes[0].fold)[1], recipes[0]
 
 
-def _width(model: Classifier) -> int:
-    """Logits that it gives beyond those of its labels: 1 where it knows what is none."""
-    given: int = model.logits(np.zeros((1, 28, 28), np.uint8)).shape[1]
-    return given - len(model.card.labels)
-
-
-def _check_widths(beyond: dict[Path, int], plain: Path | None) -> None:
+def _check_knowledge(knows_none: dict[Path, bool], plain: Path | None) -> None:
     """Refuse models that differ in whether they know what is no digit; the plain one must not."""
-    known = {width for path, width in beyond.items() if path != plain}
-    if len(known) > 1:
-        names = " and ".join(str(path) for path in beyond if path != plain)
+    others = {knows for path, knows in knows_none.items() if path != plain}
+    if len(others) > 1:
+        names = " and ".join(str(path) for path in knows_none if path != plain)
         raise UsageError(f"{names} differ in whether they know what is no digit")
-    if plain is not None and (beyond[plain], known) != (0, {1}):
+    if plain is not None and (knows_none[plain], others) != (False, {True}):
         raise UsageError(
             f"{plain} is to know digits alone, and the others what is no digit, too: train it "
             "without outliers, and them with some"

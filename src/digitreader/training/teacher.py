@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, softmax
-from digitreader.errors import UsageError
 from digitreader.training.recipes import Recipe
 from digitreader.writing import make_folder, whole
 
@@ -77,16 +76,8 @@ def softened(
 
     `shares`, [N], are the opinion's. Where the label is a class that the teacher does not know,
     it alone counts.
-
-    Raises:
-        UsageError: the teacher knows more classes than there are.
     """
     known = soft.shape[1]
-    if known > hard.shape[1]:
-        raise UsageError(
-            f"the teacher tells {known} classes apart, its student {hard.shape[1]}: "
-            "give the recipe outliers, too"
-        )
     share = (shares * hard[:, :known].sum(axis=1)).astype(np.float32)[:, None]  # [N, 1]
     mixed = np.asarray((1 - share) * hard, np.float32)
     mixed[:, :known] += share * soft

@@ -143,15 +143,20 @@ def _check(recipe: Recipe, teacher: Path | None, team: Team) -> None:
 
 
 def _teacher(recipe: Recipe, given: Path | None, labels: tuple[str, ...]) -> Path | None:
-    """The model that a recipe with views learns from; one of other classes is refused."""
+    """The model that a recipe with views learns from; one that knows other classes is refused."""
     if not recipe.views:
         return None
     teacher = given or shipped_model(SHIPPED)
-    known = Classifier.open(teacher).card.labels
-    if known != labels:
+    model = Classifier.open(teacher)
+    if model.card.labels != labels:
         raise UsageError(
-            f"the teacher tells {' '.join(known)} apart, its student is to tell "
+            f"the teacher tells {' '.join(model.card.labels)} apart, its student is to tell "
             f"{' '.join(labels)}: name another --teacher, or train without one (--set views=0)"
+        )
+    if model.knows_none and not recipe.outliers:
+        raise UsageError(
+            "the teacher knows what is no digit, and its student is shown nothing of the kind: "
+            "add some (--set outliers=20000), or name another --teacher"
         )
     return teacher
 
