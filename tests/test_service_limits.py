@@ -108,6 +108,26 @@ def test_a_connection_that_holds_things_up_is_cut_off(
     assert error
 
 
+def test_an_empty_line_keeps_no_connection_open(strict: Served) -> None:
+    with strict.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65536)
+        connection.sendall(b"\r\n")
+        line, _ = head_and_error(received(connection))
+    assert line == b"HTTP/1.1 408 Request Timeout"
+
+
+def test_a_head_whose_end_comes_in_two_parts_is_small_still(strict: Served) -> None:
+    head = b"POST /read HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: 20000\r\n\r"
+    with strict.connect() as connection:
+        connection.sendall(head)
+        time.sleep(0.2)  # so that it is read by itself
+        connection.sendall(b"\n" + bytes(20_000))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
 def test_what_is_no_http_is_refused(strict: Served) -> None:
     with strict.connect() as connection:
         connection.sendall(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
@@ -311,8 +331,10 @@ def test_workers_are_changed_for_a_new_model_while_others_read(tmp_path: Path) -
         (("--model", "{folder}/no.onnx"), 3, "there is no model file"),
         (("--token-file", "{folder}/empty"), 2, "expected a token"),
         (("--threads", "0"), 2, "threads: expected 1 or more"),
+        (("--max-megapixels", "inf"), 2, "max_megapixels: expected a finite number"),
+        (("--answer-seconds", "nan"), 2, "answer_seconds: expected a finite number"),
     ],
-    ids=["port", "model", "token", "number"],
+    ids=["port", "model", "token", "number", "endless", "no number"],
 )
 def test_what_cannot_be_served_is_told_at_once(
     tmp_path: Path,

@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from digitreader.card import ModelCard
+from digitreader.detection import Layout
 from digitreader.doors.service.answers import Refusal
 from digitreader.doors.service.app import create
 from digitreader.doors.service.bodies import is_small
@@ -29,7 +31,7 @@ from digitreader.doors.service.state import Service
 from digitreader.doors.service.work import Batches, Work, readings
 from digitreader.reader import Reader
 from digitreader.reading import Reading
-from digitreader.sources import Upload
+from digitreader.sources import Page, Upload
 
 T = TypeVar("T")
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -147,7 +149,7 @@ def test_a_fault_of_the_program_is_said_and_nothing_more(
     def broken(*_: object) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(Reader, "read_pages", broken)
+    monkeypatch.setattr(Reader, "read_page", broken)
     monkeypatch.setattr(Reader, "read_together", broken)
 
     async def read(client: httpx.AsyncClient) -> httpx.Response:
@@ -187,16 +189,67 @@ def test_work_whose_turn_comes_too_late_is_not_done() -> None:
     assert asyncio.run(late()).status == 503
 
 
-def test_pages_after_the_deadline_are_not_read() -> None:
-    reader = Reader()
+def test_small_pictures_do_not_wait_for_the_pages_that_wait() -> None:
+    done: list[str] = []
+
+    async def crowd() -> None:
+        work = Work(Settings(threads=1))
+        go = threading.Event()
+
+        def page(deadline: float) -> bool:
+            done.append("page")
+            return deadline > 0 and go.wait(60)
+
+        pages = [asyncio.create_task(work.do(page)) for _ in range(3)]
+        await asyncio.sleep(0)
+        small = asyncio.create_task(work.on_thread(lambda: done.append("small")))
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(*pages, small)
+        work.close()
+
+    asyncio.run(crowd())
+    assert done == ["page", "small", "page", "page"]
+
+
+def test_pages_after_the_deadline_or_beyond_the_limit_are_not_read() -> None:
+    read: list[str] = []
+
+    class Watched(Reader):
+        def read_page(self, page: Page, layout: Layout = "auto") -> Reading:
+            read.append(page.source)
+            return super().read_page(page, layout)
+
+    reader = Watched()
     uploads = [Upload(f"{i}.png", TINY) for i in range(4)]
+
+    def rows(most: int, deadline: float) -> list[Reading]:
+        read.clear()
+        return list(readings(reader, uploads, "auto", Settings(max_pages=most), deadline))
+
     soon, past = monotonic() + 600, monotonic() - 1
-    whole = list(readings(reader, uploads, "auto", 20, soon))
-    cut = list(readings(reader, uploads, "auto", 20, past))
-    assert [row.error for row in whole] == [None] * 4
-    assert [row.source for row in cut] == ["0.png", "1.png"]
-    assert "the time was over" in str(cut[1].error)
-    assert [r.error for r in readings(reader, uploads, "auto", 4, soon)] == [None] * 4
+    assert [row.error for row in rows(20, soon)] == [None] * 4
+    assert [row.error for row in rows(4, soon)] == [None] * 4
+    late = rows(20, past)
+    assert [row.source for row in late] == ["0.png", "1.png"]
+    assert "the time was over" in str(late[1].error)
+    assert read == ["0.png"]
+    assert "only 3 pages" in str(rows(3, soon)[3].error)
+    assert read == ["0.png", "1.png", "2.png"]
+
+
+def test_numbers_with_a_text_among_them_take_no_more_room_than_numbers() -> None:
+    """NumPy would make room for as many texts, each as long as the longest: 160 MB."""
+    tensor = {"name": "glyphs", "shape": [256, 28, 28], "datatype": "UINT8"}
+    body = {"inputs": [{**tensor, "data": [0] * (256 * 784 - 1) + ["x" * 200]}]}
+
+    async def infer(client: httpx.AsyncClient) -> httpx.Response:
+        tracemalloc.start()
+        return await client.post("/v2/models/digits/infer", json=body)
+
+    assert ask(Settings(), infer).status_code == 400
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
 
 
 def test_what_several_callers_ask_goes_together() -> None:
@@ -208,7 +261,7 @@ def test_what_several_callers_ask_goes_together() -> None:
         return things
 
     async def callers() -> list[Sequence[int]]:
-        batches = Batches(run, most=10)
+        batches = Batches(run, most=10, seconds=60)
         sizes = (1, 3, 6, 1, 4, 25, 2)
         return await asyncio.gather(*(batches.do([i] * size) for i, size in enumerate(sizes)))
 
@@ -218,6 +271,22 @@ def test_what_several_callers_ask_goes_together() -> None:
     assert runs == [10, 5, 25, 2]  # no more than ten together
 
 
+def test_who_waits_too_long_for_a_run_is_refused() -> None:
+    async def run(things: list[int]) -> Sequence[int]:
+        await asyncio.sleep(0.1)
+        return things
+
+    async def callers() -> list[Any]:
+        batches = Batches(run, most=1, seconds=0.05)
+        first = asyncio.create_task(batches.do([1]))
+        await asyncio.sleep(0)
+        return await asyncio.gather(first, *map(batches.do, ([2], [3])), return_exceptions=True)
+
+    first, *late = asyncio.run(callers())
+    assert first == [1]
+    assert [getattr(error, "status", None) for error in late] == [503, 503]
+
+
 def test_a_run_that_fails_fails_for_its_callers_alone() -> None:
     async def run(things: list[int]) -> Sequence[int]:
         if any(things):
@@ -225,7 +294,7 @@ def test_a_run_that_fails_fails_for_its_callers_alone() -> None:
         return things
 
     async def callers() -> list[Any]:
-        batches = Batches(run, most=1)
+        batches = Batches(run, most=1, seconds=60)
         return await asyncio.gather(*map(batches.do, ([0], [1], [0])), return_exceptions=True)
 
     first, second, third = asyncio.run(callers())

@@ -101,16 +101,15 @@ async def read(
     One page gives an object, several an array, as `digitreader read --format json` does.
     """
     service.work.check_room()
-    most = service.settings.max_pages
     async with service.bodies.of(request) as body:
-        uploads = await uploads_of(request.headers, body, most)
+        uploads = await uploads_of(request.headers, body, service.settings.max_pages)
         if layout == "auto" and not explain and len(uploads) == 1 and is_small(uploads[0]):
             rows = await service.read_small(uploads[0])
             metrics.count(rows)
             return Response(as_json(rows), media_type="application/json")
 
         def answer(deadline: float) -> bytes:
-            rows = list(readings(service.reader, uploads, layout, most, deadline))
+            rows = list(readings(service.reader, uploads, layout, service.settings, deadline))
             metrics.count(rows)
             return explained(rows, service.reader) if explain else as_json(rows)
 

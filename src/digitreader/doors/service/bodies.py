@@ -16,6 +16,7 @@ import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
@@ -30,6 +31,7 @@ RAW = ("image/", "application/pdf", "application/octet-stream")  # beginnings of
 BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 SMALL_BYTES, SMALL_SIDE = 10_000, 64  # bytes, px
+CHARSETS = {"utf-8", "utf8", "us-ascii"}  # of a form; of Python's others some take minutes
 WHOLE = "<body>"  # the name of a picture that is the request's body
 LONGEST_NAME = 200  # characters
 ROOM = 1000  # values of a JSON body beside those that it is about
@@ -147,6 +149,10 @@ async def _of_form(headers: Headers, body: bytes, most: int) -> list[Upload]:
     async def whole() -> AsyncGenerator[bytes, None]:
         yield body
 
+    _, options = parse_options_header(headers["content-type"])
+    charset = options.get(b"charset", b"utf-8").decode("latin-1").lower()
+    if charset not in CHARSETS:
+        raise Refusal(422, f"the form's charset is {charset[:20]!r}; expected utf-8")
     parser = MultiPartParser(headers, whole(), max_files=most, max_fields=most)
     parser.spool_max_size = sys.maxsize  # in memory, as the body is already
     try:

@@ -28,6 +28,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._settings = settings
         self._head = 0  # bytes of a head that is not complete yet
+        self._last = b""  # the last of them: its end may come in two parts
         self._in_head = True
         self._arrival: asyncio.TimerHandle | None = None
 
@@ -47,11 +48,14 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, as long as its head is not too large."""
         if self._in_head:
-            end = data.find(END_OF_HEAD)
-            self._head += len(data) if end < 0 else end
+            end = (self._last + data).find(END_OF_HEAD)
+            self._head += len(data) if end < 0 else max(0, end - len(self._last))
+            self._last = (self._last + data)[1 - len(END_OF_HEAD) :]
             if self._head > 1000 * self._settings.max_head_kb:
                 self._cut_off(431, f"the headers are larger than {self._settings.max_head_kb} kB")
                 return
+            if self.cycle is None or self.cycle.response_complete:
+                self._expect_all()  # an empty line, too, is the beginning of something
         super().data_received(data)
 
     def on_message_begin(self) -> None:
@@ -62,7 +66,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin its body."""
-        self._head, self._in_head = 0, False
+        self._head, self._last, self._in_head = 0, b"", False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -162,17 +163,25 @@ def _glyphs(tensor: TensorIn, rest: bytes, most: int) -> NDArray[np.uint8]:
         if len(rest) != size or tensor.parameters.binary_data_size != size:
             raise Refusal(400, f"{INPUT}: expected {size} bytes after the JSON, got {len(rest)}")
         return np.frombuffer(rest, np.uint8).reshape(shape)  # [N, 28, 28]
-    try:
-        values = np.asarray(tensor.data)
-    except ValueError:
-        values = np.empty(0)  # ragged
-    if values.size != size or values.dtype.kind not in "iuf" or not _are_bytes(values):
+    values = _flat(tensor.data)
+    if len(values) != size or not _are_bytes(values):
         raise Refusal(400, f"{INPUT}.data: expected {size} whole numbers 0–255")
-    return values.astype(np.uint8).reshape(shape)  # [N, 28, 28]
+    return np.array(values, np.uint8).reshape(shape)  # [N, 28, 28]
 
 
-def _are_bytes(values: NDArray[Any]) -> bool:
-    return bool(((values >= 0) & (values <= 255) & (values % 1 == 0)).all())
+def _flat(data: list[Any]) -> list[Any]:
+    """The values of lists in lists, as deep as glyphs are, or of one that is flat already."""
+    for _ in range(2):
+        if all(isinstance(part, list) for part in data):
+            data = list(chain.from_iterable(data))
+    return data
+
+
+def _are_bytes(values: list[Any]) -> bool:
+    if not {int, float}.issuperset(map(type, values)):
+        return False  # of texts NumPy would make room for as many as there are, each the longest
+    numbers = np.asarray(values)
+    return bool(((numbers >= 0) & (numbers <= 255) & (numbers % 1 == 0)).all())
 
 
 def _answer(asked: Inference, model: str, values: NDArray[np.float32]) -> Response:

@@ -6,7 +6,8 @@ Each is an option of `digitreader serve`, and an environment variable: `max_body
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +66,10 @@ class Settings:
         for name in ("workers", "threads", "max_pages", "max_glyphs", "max_connections"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{field.name}: expected a finite number, got {value}")
 
     @property
     def max_body(self) -> int:

@@ -39,9 +39,10 @@ class Service:
         self.work = Work(settings)
         self.bodies = Bodies(settings)
         self.card = _card(self.reader, settings.model)
-        self._small = Batches(self._run_small, AT_ONCE)
-        self._readings = Batches(self._run_readings, BATCH)
-        self._probabilities = Batches(self._run_probabilities, BATCH)
+        seconds = settings.answer_seconds
+        self._small = Batches(self._run_small, AT_ONCE, seconds)
+        self._readings = Batches(self._run_readings, BATCH, seconds)
+        self._probabilities = Batches(self._run_probabilities, BATCH, seconds)
 
     def check_ready(self) -> None:
         """Refuse to be called ready while the service ends.

@@ -7,6 +7,7 @@ from bisect import bisect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import accumulate
 from time import monotonic
 from typing import Generic, TypeVar
@@ -17,7 +18,7 @@ from digitreader.doors.service.metrics import INSIDE
 from digitreader.doors.service.settings import Settings
 from digitreader.reader import Reader
 from digitreader.reading import Reading
-from digitreader.sources import Upload
+from digitreader.sources import Page, Upload, pages_of
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -33,6 +34,7 @@ class Work:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.threads, "reading")
+        self._turn = asyncio.Semaphore(settings.threads)
         self._inside = 0
         self.draining = False
 
@@ -55,11 +57,12 @@ class Work:
 
         def in_time() -> T:
             if monotonic() > deadline:
-                raise Refusal(503, "its turn did not come in time; try again later", SOON)
+                raise too_late()
             return call(deadline)
 
         with self.room():
-            return await self.on_thread(in_time)
+            async with self._turn:  # who waits here is not in the way of small pictures
+                return await self.on_thread(in_time)
 
     @contextmanager
     def room(self) -> Iterator[None]:
@@ -78,12 +81,26 @@ class Work:
             INSIDE.dec()
 
     async def on_thread(self, call: Callable[[], T]) -> T:
-        """Run a call for those who have a place."""
+        """Run a call for those who have a place, as soon as a thread is free."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def too_late() -> Refusal:
+    """Say that a request has waited for longer than it may."""
+    return Refusal(503, "its turn did not come in time; try again later", SOON)
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting(Generic[S, T]):
+    """Things of one caller, who is given the answer, if they are taken by the deadline."""
+
+    things: Sequence[S]
+    answer: asyncio.Future[Sequence[T]]
+    deadline: float  # monotonic
 
 
 class Batches(Generic[S, T]):
@@ -94,16 +111,23 @@ class Batches(Generic[S, T]):
     many.
     """
 
-    def __init__(self, run: Callable[[list[S]], Awaitable[Sequence[T]]], most: int) -> None:
+    def __init__(
+        self, run: Callable[[list[S]], Awaitable[Sequence[T]]], most: int, seconds: float
+    ) -> None:
         self._run = run
         self._most = most  # things a run
-        self._waiting: list[tuple[Sequence[S], asyncio.Future[Sequence[T]]]] = []
+        self._seconds = seconds  # to wait
+        self._waiting: list[Waiting[S, T]] = []
         self._running: asyncio.Task[None] | None = None
 
     async def do(self, things: Sequence[S]) -> Sequence[T]:
-        """Give what the run gives for these things: a value for each."""
+        """Give what the run gives for these things: a value for each.
+
+        Raises:
+            Refusal: their turn did not come in time.
+        """
         answer: asyncio.Future[Sequence[T]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((things, answer))
+        self._waiting.append(Waiting(things, answer, monotonic() + self._seconds))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run_all())
         return await answer
@@ -111,43 +135,51 @@ class Batches(Generic[S, T]):
     async def _run_all(self) -> None:
         while self._waiting:
             together = self._next()
+            if not together:
+                continue
             try:
-                values = await self._run([one for things, _ in together for one in things])
+                values = await self._run([one for some in together for one in some.things])
             except Exception as error:
-                for _, answer in together:
-                    if not answer.done():  # its caller may have been cancelled
-                        answer.set_exception(error)
+                _refuse(together, error)
                 continue
             start = 0
-            for things, answer in together:
-                if not answer.done():
-                    answer.set_result(values[start : start + len(things)])
-                start += len(things)
+            for some in together:
+                if not some.answer.done():  # its caller may have been cancelled
+                    some.answer.set_result(values[start : start + len(some.things)])
+                start += len(some.things)
 
-    def _next(self) -> list[tuple[Sequence[S], asyncio.Future[Sequence[T]]]]:
-        """Take from those that wait the first, and as many more as fit."""
-        ends = list(accumulate(len(things) for things, _ in self._waiting))
+    def _next(self) -> list[Waiting[S, T]]:
+        """Take the first of those that wait, and what fits beside; refuse who waited too long."""
+        ends = list(accumulate(len(some.things) for some in self._waiting))
         count = max(1, bisect(ends, self._most))
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return taken
+        now = monotonic()
+        _refuse([some for some in taken if some.deadline < now], too_late())
+        return [some for some in taken if some.deadline >= now]
+
+
+def _refuse(waiting: Sequence[Waiting[S, T]], error: Exception) -> None:
+    for some in waiting:
+        if not some.answer.done():
+            some.answer.set_exception(error)
 
 
 def readings(
-    reader: Reader, uploads: Sequence[Upload], layout: Layout, most: int, deadline: float
+    reader: Reader, uploads: Sequence[Upload], layout: Layout, settings: Settings, deadline: float
 ) -> Iterator[Reading]:
-    """Read so many pages at most, and no more after the deadline, which is monotonic.
+    """Read as many pages as may be, and no more after the deadline, which is monotonic.
 
     Where there are more, the last row says so, with status `error`.
     """
     over = ""
-    for number, (_, reading) in enumerate(reader.read_pages(uploads, layout), start=1):
+    pages = (page for upload in uploads for page in pages_of(upload, settings.max_pixels))
+    for number, page in enumerate(pages, start=1):
         if over:
-            yield Reading.failed(
-                reading.source, reading.page, reader.model, f"{reading.source}: {over}"
-            )
+            why = f"{page.source}: {over}"
+            yield Reading.failed(page.source, page.number, reader.model, why)
             return
-        yield reading
-        if number == most:
-            over = f"only {most} pages of a request are read; send this and the rest in another"
+        yield reader.read_page(page, layout) if isinstance(page, Page) else reader.failed(page)
+        if number == settings.max_pages:
+            over = f"only {number} pages of a request are read; send this and the rest in another"
         elif monotonic() > deadline:
             over = "not read, the time was over; send this and the rest in another request"
