@@ -234,6 +234,22 @@ def test_what_cannot_be_seen_is_not_asked_for() -> None:
     assert not truth[digit, CLASSES].any()
 
 
+def test_pages_are_the_same_in_any_order() -> None:
+    """However many fonts are asked for between: none is measured in another size than drawn."""
+    pages = [[synthetic_page(fresh, np.random.default_rng((1, i)), "form") for i in order]
+             for order, fresh in ((range(4), writers(dataset="optdigits")),
+                                  (range(3, -1, -1), writers(dataset="optdigits")))]  # fmt: skip
+    for forth, back in zip(pages[0], reversed(pages[1]), strict=True):
+        np.testing.assert_array_equal(forth.pixels, back.pixels)
+
+
+def test_letters_of_a_font_stand_on_the_line_as_high_as_its_digits(hands: Hands) -> None:
+    for hand in hands.print:
+        for capital in "EH":
+            _, top, bottom = hand.draw(capital, np.random.default_rng(0))
+            assert [top, bottom] == pytest.approx([1, 0], abs=0.05)
+
+
 def test_batches_are_the_same_wherever_they_start(hands: Hands) -> None:
     ink, truth = windows.batch(hands, np.random.default_rng((1, 2)), 6)
     again, _ = windows.batch(hands, np.random.default_rng((1, 2)), 6)

@@ -80,8 +80,8 @@ class FontHand:
         self.name = path.stem
         self.printed = printed
         self._path = path
-        self._size = 100
-        self._size = round(100 * HEIGHT / max(1, self._mask("0").shape[0]))
+        _, top, _, bottom = ImageFont.truetype(str(path), 100).getbbox("0")
+        self._size = round(100 * HEIGHT / max(1, bottom - top))
         self.characters = "".join(c for c in CHARACTERS if self._mask(c).any())
         zero = self._place("0")
         self._line, self._height = zero[1], zero[1] - zero[0]  # where a digit stands, how high
