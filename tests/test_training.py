@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from digitreader.training.datasets import Split, load  # noqa: E402
 from digitreader.training.evaluate import evaluate  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
 from digitreader.training.teacher import softened  # noqa: E402
-from digitreader.training.train import train  # noqa: E402
+from digitreader.training.train import images_of, train  # noqa: E402
 
 # Small and with dropout: its random state has to survive being killed, too.
 QUICK = Recipe(
@@ -47,6 +49,9 @@ QUICK = Recipe(
         ("optimizer", "sgdx"),
         ("averaged", 1.0),
         ("fold", -1),
+        ("label_smoothing", 1.0),
+        ("weight_decay", float("nan")),
+        ("temperature", 1e4),  # no card takes it
     ],
 )
 def test_a_knob_that_makes_no_sense_is_named(knob: str, value: Any) -> None:
@@ -74,6 +79,7 @@ def test_a_file_of_some_knobs_is_a_recipe(tmp_path: Path) -> None:
     [
         ('{"epohcs": 7}', "epohcs"),
         ('{"epochs": 2.5}', r"epochs is 2\.5; expected a whole number"),
+        ('{"epochs": Infinity}', "epochs is inf"),
         ('{"epochs": "many"}', "epochs is 'many'"),
         ('{"network": 5}', "network is 5; expected text"),
         ('{"validation": 0}', "temperature"),
@@ -111,6 +117,21 @@ def test_a_misspelt_name_leaves_no_folder(knob: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no .* is called 'misspelt'"):
         train(QUICK.with_changes(**{knob: "misspelt"}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_too_few_to_harm_in_each_way_leave_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"harmed is 0\.25 of batches of 32 .* 10 ways"):
+        train(QUICK.with_changes(batch_size=32, harmed=0.25), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("knob", ["outliers", "page_glyphs"])
+def test_nothing_is_made_up_beside_letters(knob: str) -> None:
+    """Fonts' letters would be no letter, and the first ten classes digits."""
+    digits = load("optdigits")
+    letters = replace(digits, name="letters", labels=tuple("ABCDEFGHIJ"))
+    with pytest.raises(DataError, match="letters has other labels than 0–9"):
+        images_of(letters, QUICK.with_changes(**{knob: 100}), None)
 
 
 # --- runs -------------------------------------------------------------------------------------
@@ -325,6 +346,24 @@ def test_a_student_learns_from_its_teacher_alone(unbroken: Path, tmp_path: Path)
     digits = load("optdigits").train
     said = Classifier.open(tmp_path / "run" / "model.onnx").logits(digits.images).argmax(axis=1)
     assert ((said - digits.targets) % 10 == 1).mean() > 0.85
+
+
+def test_a_student_goes_on_with_the_teacher_it_began_with(unbroken: Path, tmp_path: Path) -> None:
+    def interrupt(epochs: float, logs: dict[str, float]) -> None:
+        if epochs > 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    teacher, other = unbroken / "model.onnx", tmp_path / "other.onnx"
+    network = networks.build("tiny", 10)
+    export.write_onnx(network, other, ModelCard("t", tuple("0123456789"), 1.0, 0.5))
+    recipe, out = QUICK.with_changes(views=1, epochs=2), tmp_path / "run"
+    assert train(recipe, out, teacher=teacher, report=interrupt).interrupted
+    with pytest.raises(UsageError, match="another teacher"):
+        train(recipe, out, teacher=other, resume=True)
+    run = train(recipe, out, teacher=teacher, resume=True)
+    assert len(run.history) == 2
+    noted = Classifier.open(out / "model.onnx").card.trained["teacher"]
+    assert noted == {"file": "model.onnx", "sha256": sha256(teacher.read_bytes()).hexdigest()}
 
 
 def test_the_shipped_model_teaches_where_no_other_is_named(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from digitreader.training.epochs import Row, best_of
 from digitreader.training.metrics import Scores, score, wilson
 from digitreader.training.recipes import Recipe
 from digitreader.training.runtimes import load_network
+from digitreader.training.teacher import digest
 
 PARITY_IMAGES = 1000
 UNSURE_BELOW = 0.7  # calibrated confidence, where too little was held out to choose one
@@ -90,6 +91,7 @@ def finish(  # noqa: PLR0913 (all but the first four by name)
     *,
     interrupted: bool,
     learnt: Learnt | None = None,
+    teacher: Path | None = None,
 ) -> Run:
     """Turn a folder's `best.keras` into a calibrated, checked model; write the results."""
     network = networks.shifted(load_network(out / "best.keras"), recipe.shifts)
@@ -104,6 +106,7 @@ def finish(  # noqa: PLR0913 (all but the first four by name)
     seconds = sum(row["seconds"] for row in rows)
     trained = {
         "recipe": recipe.as_dict(),
+        "teacher": {"file": teacher.name, "sha256": digest(teacher)} if teacher else None,
         "epochs_run": len(rows),
         "best_epoch": best_of(rows) + 1,
         "seconds": round(seconds, 1),

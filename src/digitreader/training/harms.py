@@ -29,7 +29,7 @@ TILT = (-0.5, 0.5), (-0.5, 0.5), (0.9, 1.6)  # radians, share of the height, pix
 def harmed(images: Tensor, places: Tensor, share: float) -> Tensor:
     """Harm the last images of a batch, so large a share of it; `places`, [B], are of -1–1."""
     n = ops.shape(images)[0]
-    each = n * round(1000 * share) // (1000 * len(HARMS))
+    each = of_each_kind(n, share)
     first = n - each * len(HARMS)
     parts = [images[:first]]
     for i, harm in enumerate(HARMS):
@@ -40,9 +40,14 @@ def harmed(images: Tensor, places: Tensor, share: float) -> Tensor:
 
 def kinds(count: int, share: float) -> NDArray[np.int64]:
     """How each place of a batch is harmed, [count]: 0 for not at all, else the kind's number."""
-    each = count * round(1000 * share) // (1000 * len(HARMS))
+    each = of_each_kind(count, share)
     numbers = [count - each * len(HARMS), *[each] * len(HARMS)]
     return np.repeat(np.arange(len(HARMS) + 1), numbers)
+
+
+def of_each_kind(count: int, share: float) -> int:
+    """How many images of a batch come to each kind of harm: together no more than the share."""
+    return count * round(1000 * share) // (1000 * len(HARMS))
 
 
 class Chance:

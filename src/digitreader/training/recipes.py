@@ -23,7 +23,7 @@ def _typed(knob: str, value: Any) -> Any:
     kind = KNOBS[knob]
     try:
         typed = kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         typed = None
     same = typed is not None and (isinstance(value, str) or typed == value)
     _require(same, knob, value, KINDS[kind])
@@ -37,7 +37,7 @@ class Recipe:
     dataset: str = "mnist"
     network: str = "default"
     augment: str = "shift"
-    harmed: float = 0.0  # share of each batch that is harmed besides, in ten ways
+    harmed: float = 0.0  # share of each batch that is harmed besides, as many in each of ten ways
     flagged_ones: float = 0.0  # share of the ones given a flag, which few of MNIST's have
     page_glyphs: int = 0  # digits cut out of synthetic pages to train on beside the images
     outliers: int = 0  # glyphs that are no digit, to learn what is none
@@ -108,6 +108,11 @@ class Recipe:
             return replace(self, precision="float32")  # what networks are kept in
         return replace(self, precision="bfloat16" if _computes_in_bfloat16() else "float32")
 
+    @property
+    def known(self) -> str:
+        """The dataset whose classes are told apart, and of which some images are held out."""
+        return self.replay or self.dataset
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -127,13 +132,15 @@ KINDS = {str: "text", int: "a whole number", float: "a number"}
 Bounds = tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]  # knobs, check, expected
 BOUNDS: Bounds = (
     (("members", "epochs", "batch_size", "patience", "replayed"), lambda v: v >= 1, "1 or more"),
-    (("page_glyphs", "outliers", "views", "shifts", "fold", "validation", "temperature"),
+    (("page_glyphs", "outliers", "views", "shifts", "fold", "validation"),
      lambda v: v >= 0, "0 or more"),
+    (("temperature",), lambda v: v == 0 or 0.001 <= v <= 1000, "0, or from 0.001 to 1000"),
+    (("weight_decay",), lambda v: 0 <= v < math.inf, "0 or more"),
     (("seed",), lambda v: 0 <= v < 2**32, "from 0 to 4294967295"),
     (("learning_rate", "softness"), lambda v: 0 < v < math.inf, "above 0"),
     (("harmed", "flagged_ones", "forgotten", "taught", "risk"),
      lambda v: 0 <= v <= 1, "from 0 to 1"),
-    (("warm_up", "averaged", "new"), lambda v: 0 <= v < 1, "from 0 up to 1"),
+    (("warm_up", "averaged", "new", "label_smoothing"), lambda v: 0 <= v < 1, "from 0 up to 1"),
 )  # fmt: skip
 STARTED_BOUNDS: Bounds = (  # of a run that starts from a trained network
     (("replay",), bool, "the dataset that the network knows"),

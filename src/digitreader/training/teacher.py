@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.classifier import Classifier, softmax
+from digitreader.errors import UsageError
 from digitreader.training.recipes import Recipe
 from digitreader.writing import make_folder, whole
 
@@ -35,6 +36,7 @@ class Teacher:
 
     Raises:
         ModelError: the file is missing, corrupt, or not one of ours.
+        UsageError: another one has answered in the folder.
     """
 
     def __init__(
@@ -47,7 +49,12 @@ class Teacher:
         self._seen = harmed if self.knows_harm else seen
         self._batch = recipe.batch_size
         self._softness = np.float32(recipe.softness)
-        self._folder = folder / sha256(model.read_bytes()).hexdigest()[:16]
+        self._folder = folder / digest(model)[:16]
+        if any(place != self._folder for place in folder.glob("*")):
+            raise UsageError(
+                f"{folder.parent} was begun with another teacher than {model}: name that one with "
+                "--teacher, or choose another --out"
+            )
 
     def opinion(
         self, view: int, rows: NDArray[np.int32], draws: NDArray[np.float32]
@@ -67,6 +74,11 @@ class Teacher:
             images = self._seen.predict_on_batch({"rows": rows[part], "draws": draws[part]})
             said.append(self._classifier.logits(np.rint(255 * images[..., 0]).astype(np.uint8)))
         return np.concatenate(said)[: len(rows)]
+
+
+def digest(model: Path) -> str:
+    """The SHA-256 of a model's file, in hexadecimal."""
+    return sha256(model.read_bytes()).hexdigest()
 
 
 def softened(

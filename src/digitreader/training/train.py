@@ -22,8 +22,9 @@ import numpy as np
 from digitreader.classifier import SHIPPED, Classifier, shipped_model
 from digitreader.errors import DataError, StoppedError, UsageError, needs_extra
 from digitreader.outputs import write_json_file
-from digitreader.training import networks, warps
+from digitreader.training import harms, networks, warps
 from digitreader.training.batches import Batches, fed, harmed_images, steps_of, varied_images
+from digitreader.training.catalogue import DIGITS
 from digitreader.training.datasets import Dataset, Split, hold_out, load
 from digitreader.training.epochs import (
     EpochLog,
@@ -73,7 +74,7 @@ def train(  # noqa: PLR0913 (all but the first two by name)
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
-            it is; or it was made by another recipe, or another process trains there.
+            it is; or it was made by another recipe or teacher, or another process trains there.
         DataError: the dataset is missing or too small.
         DivergedError: the loss is no number any more.
         WriteError: the folder cannot be written to; what an earlier epoch wrote is kept.
@@ -92,7 +93,7 @@ def train(  # noqa: PLR0913 (all but the first two by name)
             rows, interrupted = learn(recipe, out, report=report)
         if not rows:
             raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
-        return finish(recipe, images, out, rows, interrupted=interrupted)
+        return finish(recipe, images, out, rows, interrupted=interrupted, teacher=teacher)
 
 
 @contextmanager
@@ -138,6 +139,11 @@ def _check(recipe: Recipe, teacher: Path | None, team: Team) -> None:
         raise UsageError("only a recipe with views takes a --teacher, as --recipe distilled")
     if recipe.views and team.size > 1:
         raise UsageError("several processes train no student of a teacher: train it in one")
+    if recipe.harmed and not harms.of_each_kind(recipe.batch_size, recipe.harmed):
+        raise UsageError(
+            f"harmed is {recipe.harmed:g} of batches of {recipe.batch_size} images, less than one "
+            f"in each of {len(harms.HARMS)} ways: expected more, or 0"
+        )
     networks.build(recipe.network, classes=1)
     warps.named(recipe.augment)
 
@@ -299,7 +305,12 @@ def images_of(dataset: Dataset, recipe: Recipe, fonts: Path | None) -> Images:
             "(one batch) beside the validation images: lower --batch-size"
         )
     labels = dataset.labels + (NO_CLASS,) * bool(recipe.outliers)
-    made_up = _made_up(kept, len(dataset.labels), recipe, fonts)
+    if (recipe.page_glyphs or recipe.outliers) and dataset.labels != DIGITS:
+        raise DataError(
+            f"{dataset.name} has other labels than 0–9: page_glyphs and outliers are made up "
+            "beside digits alone; expected 0 of both"
+        )
+    made_up = _made_up(kept, recipe, fonts)
     return Images(dataset, kept + made_up, held, labels)
 
 
@@ -310,7 +321,7 @@ def _replayed(known: Split, recipe: Recipe) -> Split:
     return known.take(np.resize(np.arange(len(known)), recipe.replayed))
 
 
-def _made_up(kept: Split, classes: int, recipe: Recipe, fonts: Path | None) -> Split:
+def _made_up(kept: Split, recipe: Recipe, fonts: Path | None) -> Split:
     """Digits cut from pages that the images wrote, and what is no digit, as the recipe says."""
     made = kept.take(np.arange(0))
     if not (recipe.page_glyphs or recipe.outliers):
@@ -320,7 +331,7 @@ def _made_up(kept: Split, classes: int, recipe: Recipe, fonts: Path | None) -> S
         made += cut_glyphs(hands, recipe.page_glyphs, recipe.seed)
     if recipe.outliers:
         images = outliers(hands, kept, recipe.outliers, recipe.seed)
-        made += Split(images, np.full(len(images), classes, np.int64))
+        made += Split(images, np.full(len(images), len(DIGITS), np.int64))
     return made
 
 
