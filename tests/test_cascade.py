@@ -140,6 +140,7 @@ def test_models_in_8_bits_go_together(
         ({"fold": 1}, "held out other images"),
         ({"validation": 0, "temperature": 1.0}, "held out other images"),
         ({"outliers": 0}, "what is no digit"),
+        ({"replay": "mnist"}, "held out other images"),
     ],
 )
 def test_models_that_do_not_go_together_are_refused(
@@ -149,6 +150,20 @@ def test_models_that_do_not_go_together_are_refused(
     with pytest.raises(UsageError, match=said):
         join(pair[0], other, tmp_path / "both.onnx")
     assert not (tmp_path / "both.onnx").exists()
+
+
+def test_models_that_were_corrected_are_judged_by_what_they_knew(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    corrected = model(tmp_path, "thorough", dataset="folder:corrections", replay="optdigits")
+    assert join(pair[0], corrected, tmp_path / "both.onnx").validation.n == 140
+
+
+def test_models_of_other_labels_than_the_dataset_s_are_refused(tmp_path: Path) -> None:
+    letters = tuple("ABCDEFGHIJ")
+    quick, thorough = (model(tmp_path, name, labels=letters) for name in ("quick", "thorough"))
+    with pytest.raises(UsageError, match="what they were trained on"):
+        join(quick, thorough, tmp_path / "both.onnx")
 
 
 def test_the_command_says_how_often_the_others_are_asked(

@@ -109,15 +109,20 @@ def _held_out(cards: list[ModelCard], data_dir: Path | None) -> tuple[Split, Rec
     if len({card.labels for card in cards}) > 1:
         raise UsageError("the models tell other classes apart: expected the same labels")
     recipes = [Recipe.from_dict(card.trained.get("recipe", {})) for card in cards]
-    parts = {(recipe.dataset, recipe.validation, recipe.fold) for recipe in recipes}
+    parts = {(recipe.known, recipe.validation, recipe.fold) for recipe in recipes}
     if len(parts) > 1 or not recipes[0].validation:
         raise UsageError(
             "the models held out other images, or none: train all with the same dataset, "
             "validation and fold"
         )
-    train = load(recipes[0].dataset, data_dir).train
-    count = min(recipes[0].validation, len(train) // 10)
-    return hold_out(train, count, recipes[0].fold)[1], recipes[0]
+    dataset = load(recipes[0].known, data_dir)
+    if dataset.labels != cards[0].labels:
+        raise UsageError(
+            f"the models tell {' '.join(cards[0].labels)} apart, {dataset.name} has "
+            f"{' '.join(dataset.labels)}: expected what they were trained on"
+        )
+    count = min(recipes[0].validation, len(dataset.train) // 10)
+    return hold_out(dataset.train, count, recipes[0].fold)[1], recipes[0]
 
 
 def _check_knowledge(knows_none: dict[Path, bool], plain: Path | None) -> None:
