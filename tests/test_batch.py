@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -294,6 +295,45 @@ def test_ctrl_c_finishes_what_is_in_work(inputs: dict[str, Path], tmp_path: Path
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error.decode().splitlines() == ["Stopped. The same command goes on."]
+
+
+def test_archives_of_one_name_are_each_unpacked(encoded: list[bytes], tmp_path: Path) -> None:
+    """Also where a killed batch left what it had unpacked of one that is another now."""
+    archives = [tmp_path / month / "scans.tar.gz" for month in ("jan", "feb")]
+    for archive, content in zip(archives, encoded, strict=False):
+        archive.parent.mkdir()
+        _write_tar(archive, "w:gz", [content])
+    asked = [str(archive) for archive in archives]
+    seen = [item for part in plan(asked, 5, tmp_path) for item in items_of(part)]
+    _write_tar(archives[0], "w:gz", encoded[:2])
+    seen += [item for part in plan(asked[:1], 5, tmp_path) for item in items_of(part)]
+    assert [item.pixels.tobytes() for item in seen if isinstance(item, Page)] == [
+        np.asarray(Image.open(io.BytesIO(encoded[i]))).tobytes() for i in (0, 1, 0, 1)
+    ]
+
+
+def test_an_archive_is_unpacked_again_for_a_part_that_was_taken_away(
+    inputs: dict[str, Path], encoded: list[bytes], tmp_path: Path
+) -> None:
+    """But not one that has other members now."""
+    archive = tmp_path / "scans.tar.gz"
+    archive.write_bytes(inputs["members.tar.gz"].read_bytes())
+    first, second = list(plan([str(archive)], 12, tmp_path / "unpacked"))
+    whole = [item for part in (first, second) for item in items_of(part)]
+    shutil.rmtree(tmp_path / "unpacked")
+    again = [item for part in (first, second) for item in items_of(part)]
+    assert len(again) == N
+    for item, same in zip(again, whole, strict=True):
+        assert isinstance(item, Page)
+        assert isinstance(same, Page)
+        assert item.source == same.source
+        np.testing.assert_array_equal(item.pixels, same.pixels)
+    shutil.rmtree(tmp_path / "unpacked")
+    _write_tar(archive, "w:gz", encoded[:20])
+    (failed,) = items_of(second)
+    assert failed == Failed(
+        str(archive), 1, f"{archive}: has changed since its members were listed"
+    )
 
 
 @given(

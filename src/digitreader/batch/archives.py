@@ -6,11 +6,13 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +20,7 @@ from typing import IO, Any
 from digitreader.batch.items import Item, Part
 from digitreader.errors import SourceError
 from digitreader.sources import MAX_BYTES, SUFFIXES, Failed, Upload, pages_of
-from digitreader.writing import make_folder, whole
+from digitreader.writing import whole, writing
 
 UNPACKED: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open
@@ -59,7 +61,8 @@ def open_zip(part: Part) -> Iterator[Item]:
 
 def cut_tar(path: Path, items: int, scratch: Path) -> Cuts:
     """Cut by where members' bytes are; a compressed archive is unpacked first, once."""
-    plain = _plain(path, scratch)
+    plain = _plain_of(path, scratch)
+    _unpack(path, plain)
     with (
         _reading(path),
         _Headers(io.FileIO(plain)) as file,
@@ -70,13 +73,17 @@ def cut_tar(path: Path, items: int, scratch: Path) -> Cuts:
             yield {
                 "names": tuple(f"{path}/{member.name}" for member in some),
                 "spans": tuple((member.offset_data, member.size) for member in some),
-                "path": str(plain),
+                "plain": str(plain),
             }
 
 
 def open_tar(part: Part) -> Iterator[Item]:
-    """Read members one by one, from where they are."""
-    with _reading(Path(part.path)), Path(part.path).open("rb") as archive:
+    """Read members one by one, from where they are; what was unpacked may have been removed."""
+    path, plain = Path(part.path), Path(part.plain)
+    if not plain.exists() and _plain_of(path, plain.parent) != plain:
+        raise SourceError(f"{path}: has changed since its members were listed")
+    _unpack(path, plain)
+    with _reading(path), plain.open("rb") as archive:
         for name, (offset, size) in zip(part.names, part.spans, strict=True):
             archive.seek(offset)
             yield from _member(name, archive.read(min(size, MAX_BYTES + 1)))
@@ -107,25 +114,32 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             yield member
 
 
-def _plain(path: Path, scratch: Path) -> Path:
-    """The archive itself, or what it unpacks to."""
-    unpacked = UNPACKED.get(path.suffix.lower())
-    if unpacked is None:
+def _plain_of(path: Path, scratch: Path) -> Path:
+    """Where the archive is unpacked: itself, or in a place that only it has, as it is now."""
+    if path.suffix.lower() not in UNPACKED:
         return path
-    plain = scratch / f"{path.name}.tar"
-    if not plain.exists():
-        make_folder(scratch)
-        with (
-            _reading(path),
-            unpacked(path) as packed,
-            whole(plain) as draft,
-            draft.open("wb") as out,
-        ):
-            _unpack(packed, out, MARGIN + LARGER * path.stat().st_size)
-    return plain
+    with _reading(path):
+        told = path.stat()
+    which = f"{path.absolute()} {told.st_size} {told.st_mtime_ns}"
+    return scratch / f"{sha256(os.fsencode(which)).hexdigest()[:32]}.tar"
 
 
-def _unpack(packed: IO[bytes], out: IO[bytes], most: int) -> None:
+def _unpack(path: Path, plain: Path) -> None:
+    """Unpack an archive, unless it is there."""
+    if plain == path or plain.exists():
+        return
+    with writing(plain):
+        plain.parent.mkdir(exist_ok=True)  # but not what it is in: that may have gone
+    with (
+        _reading(path),
+        UNPACKED[path.suffix.lower()](path) as packed,
+        whole(plain) as draft,
+        draft.open("wb") as out,
+    ):
+        _copy(packed, out, MARGIN + LARGER * path.stat().st_size)
+
+
+def _copy(packed: IO[bytes], out: IO[bytes], most: int) -> None:
     while chunk := packed.read(1 << 20):
         out.write(chunk)
         if out.tell() > most:

@@ -26,7 +26,8 @@ class Part:
     stop: int = 0  # and the one after the last
     offset: int = 0  # of text: where the first row begins
     names: tuple[str, ...] = ()  # of files, or of an archive's members
-    spans: tuple[tuple[int, int], ...] = ()  # in a tar: where a member's bytes are, how many
+    spans: tuple[tuple[int, int], ...] = ()  # in a tar: where a member's bytes are, how many,
+    plain: str = ""  # and the file that they are in: the tar itself, or what it unpacks to
     why: str = ""  # an input cannot be read
 
     @property
