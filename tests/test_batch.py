@@ -14,6 +14,8 @@ import tarfile
 import time
 import zipfile
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from digitreader.batch import engines
 from digitreader.batch.items import Glyphs, Part
 from digitreader.batch.plan import items_of, plan
+from digitreader.batch.work import Done, Settings
 from digitreader.doors.cli import run
 from digitreader.pixel_csv import places
 from digitreader.reader import Reader
@@ -279,6 +283,36 @@ def test_the_same_command_goes_on_and_another_is_refused(
     (tmp_path / "photos" / "mine.txt").write_text("precious")
     assert run([*command[:3], str(tmp_path / "photos"), *command[4:]]) == 2
     assert "holds other files" in capsys.readouterr().err
+
+
+def test_a_part_on_which_a_process_is_found_dead_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`submit` may find it, before it takes the part."""
+    given = iter(range(100))
+
+    class Dies(ThreadPoolExecutor):
+        def __init__(self, workers: int, *_: Any) -> None:
+            super().__init__(workers)
+
+        def submit(self, _: Any, part: Part) -> Future[Done]:  # type: ignore[override]
+            if next(given) == 3:
+                raise BrokenProcessPool
+            return super().submit(Done, part.number, rows=1, failed=0, digits=1)
+
+    monkeypatch.setattr(engines, "ProcessPoolExecutor", Dies)
+    parts = [Part(number, "files", names=("a.png",)) for number in range(9)]
+    done = engines.local(iter(parts), tmp_path, Settings(), engines.Crew(2))
+    assert sorted(row.number for row in done) == list(range(9))
+
+
+def test_a_part_that_nobody_read_is_told(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setitem(engines.ENGINES, "local", lambda *_: iter(()))
+    assert run(["batch", str(inputs["stack.npy"]), "-o", str(tmp_path / "out")]) == 4
+    assert "1 files of rows were taken away" in capsys.readouterr().err
 
 
 def test_ctrl_c_finishes_what_is_in_work(inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def local(parts: Iterable[Part], out: Path, settings: Settings, crew: Crew) -> I
     queue = iter(parts)
     lost: list[Part] = []
     while True:
-        running: dict[Future[Done], Part] = {}
+        running: dict[int, Part] = {}
         try:
             yield from _side_by_side(queue, running, out, settings, crew.workers)
             break
@@ -71,23 +71,26 @@ def _told(part: Part) -> str:
 
 def _side_by_side(
     queue: Iterator[Part],
-    running: dict[Future[Done], Part],
+    running: dict[int, Part],
     out: Path,
     settings: Settings,
     workers: int,
 ) -> Iterator[Done]:
-    """Keep so many workers busy; `running` holds what they have not done yet."""
+    """Keep so many workers busy; `running` holds what they have not done yet, by its number."""
     context = multiprocessing.get_context("spawn")
+    futures: set[Future[Done]] = set()
     with ProcessPoolExecutor(workers, context, _begin, (out, settings)) as pool:
         try:
             while True:
                 for part in islice(queue, workers * AHEAD - len(running)):
-                    running[pool.submit(_read, part)] = part
-                if not running:
+                    running[part.number] = part  # before `submit`, which may find a process dead
+                    futures.add(pool.submit(_read, part))
+                if not futures:
                     return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                ready, futures = wait(futures, return_when=FIRST_COMPLETED)
+                for future in ready:
                     done = future.result()
-                    del running[future]
+                    del running[done.number]
                     yield done
         finally:
             pool.shutdown(cancel_futures=True)

@@ -93,7 +93,7 @@ def _read(
             file.flush()
             rows[row.number] = row
             report(_progress(sizes, rows))
-    _check_all_there(out, settings, rows)
+    _check_all_there(out, settings, sizes)
     for folder in (DRAFTS, UNPACKED):
         rmtree(out / folder, ignore_errors=True)
     return _progress(sizes, rows)
@@ -180,15 +180,15 @@ def _noted(row: Done) -> str:
     return json.dumps(asdict(row)) + "\n"
 
 
-def _check_all_there(out: Path, settings: Settings, done: Iterable[int]) -> None:
-    """See that nobody took files of rows away while others were made.
+def _check_all_there(out: Path, settings: Settings, parts: Iterable[int]) -> None:
+    """See that each part has its file: somebody may have taken some away while others were made.
 
     Raises:
         WriteError: some are gone.
     """
     with writing(out):
         there = {path.name for path in out.iterdir()}
-    gone = {file_of(number, settings) for number in done} - there
+    gone = {file_of(number, settings) for number in parts} - there
     if gone or MANIFEST not in there:
         raise WriteError(
             f"{out}: {len(gone):,} files of rows were taken away while others were made; the same "
