@@ -325,10 +325,15 @@ def test_ctrl_c_finishes_what_is_in_work(inputs: dict[str, Path], tmp_path: Path
     while not list(out.glob("part-*")):
         assert process.poll() is None
         time.sleep(0.01)
+    time.sleep(0.03)  # the first part is noted, and the next in work
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error.decode().splitlines() == ["Stopped. The same command goes on."]
+    noted = [json.loads(line) for line in (out / "_done.jsonl").read_text().splitlines()]
+    assert {f"part-{row['number']:06}.parquet" for row in noted} == {
+        path.name for path in out.glob("part-*")
+    }
 
 
 def test_archives_of_one_name_are_each_unpacked(encoded: list[bytes], tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ def local(parts: Iterable[Part], out: Path, settings: Settings, crew: Crew) -> I
     """Read parts in processes of this machine; yield what came of each as it is done.
 
     Where a process dies, as when memory runs out, the parts in work are read once more, each
-    alone in a process, so that only the one to blame is lost.
+    alone in a process, so that only the one to blame is lost. At Ctrl-C those in work are
+    finished first.
 
     Raises:
         DigitReaderError: some were lost; all others are done.
@@ -87,13 +88,22 @@ def _side_by_side(
                     futures.add(pool.submit(_read, part))
                 if not futures:
                     return
-                ready, futures = wait(futures, return_when=FIRST_COMPLETED)
-                for future in ready:
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
                     done = future.result()
+                    futures.remove(future)
                     del running[done.number]
                     yield done
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            yield from filter(None, map(_finished, futures))
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _finished(future: Future[Done]) -> Done | None:
+    """What came of a part after the end of its pool, if it was read."""
+    return None if future.cancelled() or future.exception() else future.result()
 
 
 _worker: Worker | None = None  # of this process, where it is one that reads parts
