@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -27,11 +28,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from digitreader import arrow
 from digitreader.batch import engines
 from digitreader.batch.items import Glyphs, Part
 from digitreader.batch.plan import items_of, plan
 from digitreader.batch.work import Done, Settings
 from digitreader.doors.cli import run
+from digitreader.errors import MissingExtraError
 from digitreader.pixel_csv import places
 from digitreader.reader import Reader
 from digitreader.sources import Failed, Page
@@ -313,6 +316,20 @@ def test_a_part_that_nobody_read_is_told(
     monkeypatch.setitem(engines.ENGINES, "local", lambda *_: iter(()))
     assert run(["batch", str(inputs["stack.npy"]), "-o", str(tmp_path / "out")]) == 4
     assert "1 files of rows were taken away" in capsys.readouterr().err
+
+
+def test_rows_that_nobody_can_write_are_refused_before_there_is_a_folder(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    arrow.schema.cache_clear()
+    out = tmp_path / "out"
+    assert run(["batch", str(inputs["stack.npy"]), "-o", str(out)]) == 3
+    assert "pip install 'digitreader[parquet]'" in capsys.readouterr().err
+    assert not out.exists()
+    error = MissingExtraError("Parquet", "parquet")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def test_ctrl_c_finishes_what_is_in_work(inputs: dict[str, Path], tmp_path: Path) -> None:

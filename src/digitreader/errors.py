@@ -81,6 +81,10 @@ class MissingExtraError(DigitReaderError):
             f"{feature} needs the '{extra}' extra, which is not installed: "
             f"pip install 'digitreader[{extra}]'"
         )
+        self._lacking = feature, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), self._lacking  # or no process could tell another of it
 
 
 def printable(text: str) -> str:

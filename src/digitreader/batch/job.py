@@ -18,6 +18,7 @@ from shutil import rmtree
 from typing import Any
 
 from digitreader import __version__
+from digitreader.arrow import schema
 from digitreader.batch.engines import ENGINES, Crew
 from digitreader.batch.items import Part
 from digitreader.batch.plan import plan
@@ -61,9 +62,12 @@ def run(  # noqa: PLR0913 (what a batch is)
         UsageError: the folder holds something else, or a batch of other inputs or settings, or
             another process reads into it.
         ModelError: the model is missing or is not one of ours.
+        MissingExtraError: rows are to be Parquet, or inputs are, and its library is not installed.
         WriteError: the folder cannot be written to; what is done is kept.
     """
-    Classifier.open(settings.model)  # what is wrong with it is told before anything is written
+    Classifier.open(settings.model)  # what is wrong with it is told before anything is written,
+    if settings.form == "parquet":
+        schema()  # and that its library is missing
     manifest = _manifest(inputs, settings, items)
     _check(manifest, out)
     make_folder(out)
