@@ -21,7 +21,7 @@ from digitreader.doors.cli import cli
 from digitreader.errors import SourceError
 from digitreader.glyphs import is_glyph
 from digitreader.outputs import format_of
-from digitreader.pixel_csv import rows_of
+from digitreader.pixel_csv import places, rows_of
 from digitreader.reader import Reader
 
 Images = NDArray[np.uint8]
@@ -120,6 +120,26 @@ def test_a_broken_row_costs_no_other(
     answers = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
     assert [row["Label"] for row in answers] == labels
     assert [row["ImageId"] for row in answers] == [str(i) for i in range(1, 13)]
+
+
+@pytest.mark.parametrize("at", [100_000, 99_999, 250_000])
+def test_a_row_that_is_too_long_costs_no_other(images: Images, at: int, tmp_path: Path) -> None:
+    """Not even where its beginning would be a row, and wherever the table is cut."""
+    lines = rows(images)
+    lines[4] = lines[4].rpartition(",")[0] + "," + "0" * at
+    lines[7] = "x" * (3 * at)
+    path = table(tmp_path / "test.csv", lines)
+    for cut in (100, 5, 1):
+        parts = [part for place in places(path, cut) for part in rows_of(path, *place)]
+        assert sum(len(part.images) for part in parts) == len(images)
+        read = np.concatenate([part.images for part in parts])
+        for i, image in enumerate(images):
+            np.testing.assert_array_equal(read[i], 0 if i in (4, 7) else image)
+        told = [why for part in parts for why in part.broken.values()]
+        assert len(told) == 2
+        assert "row 5: expected whole numbers" in told[0]
+        assert "row 8: expected 784 pixels, got 1" in told[1]
+        assert max(map(len, told)) < 500
 
 
 def test_a_blank_image_has_no_label(images: Images, tmp_path: Path) -> None:

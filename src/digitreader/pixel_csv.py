@@ -15,12 +15,13 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.errors import SourceError
+from digitreader.errors import SourceError, first_line
 from digitreader.glyphs import SIDE
 
 PIXELS = SIDE * SIDE
 AT_ONCE = 1000  # rows
 LONGEST = 100_000  # characters of a line; a row has some 3,000
+CUT = "…".encode()  # ends a line that is longer, of which the rest is not read
 
 Images = NDArray[np.uint8]
 
@@ -53,7 +54,7 @@ def rows_of(path: Path, start: int = 0, stop: int | None = None, offset: int = 0
             labelled = _has_labels(file.readline(LONGEST), path)
             if offset:
                 file.seek(offset)
-            lines = islice(filter(bytes.strip, _lines(file, path)), stop and stop - start)
+            lines = islice(filter(bytes.strip, _lines(file)), stop and stop - start)
             first = start + 1
             while some := list(islice(lines, AT_ONCE)):
                 yield _parsed(some, labelled, f"{path}, row ", first)
@@ -75,12 +76,12 @@ def places(path: Path, rows: int) -> Iterator[tuple[int, int, int]]:
             header = file.readline(LONGEST)
             _has_labels(header, path)
             start, row, begins, offset = 0, 0, len(header), len(header)
-            for line in _lines(file, path):
+            for line in _lines(file):
                 if row - start == rows:
                     yield start, row, begins
                     start, begins = row, offset
                 row += bool(line.strip())
-                offset += len(line)
+                offset = file.tell()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
     if not row:
@@ -106,10 +107,13 @@ def _opened(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield lines; of one that is too long only its beginning, which is no row."""
     while line := file.readline(LONGEST):
-        if len(line) == LONGEST:
-            raise SourceError(f"{path}: expected {PIXELS} pixels a line, got {LONGEST} characters")
+        if len(line) == LONGEST and not line.endswith(b"\n"):
+            line += CUT
+            while (rest := file.readline(LONGEST)) and not rest.endswith(b"\n"):
+                pass
         yield line
 
 
@@ -164,6 +168,6 @@ def _images(texts: list[str]) -> Images:
     try:
         pixels = np.loadtxt(texts, np.uint8, delimiter=",", comments=None, ndmin=2)  # [N, 784]
     except ValueError as error:
-        why = str(error).partition(" at row")[0]
+        why = first_line(str(error).partition(" at row")[0])
         raise ValueError(f"expected whole numbers 0–255, {why}") from error
     return pixels.reshape(-1, SIDE, SIDE)
