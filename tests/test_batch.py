@@ -261,6 +261,35 @@ def test_what_is_broken_is_a_row_and_costs_no_other(
     assert f"{len(rows)} rows" in capsys.readouterr().out
 
 
+def test_an_archive_that_breaks_off_costs_what_is_behind_it(
+    inputs: dict[str, Path], encoded: list[bytes], tmp_path: Path
+) -> None:
+    sizes = [512 + len(content) + -len(content) % 512 for content in encoded[:8]]
+    torn = tmp_path / "torn.tar"
+    torn.write_bytes(inputs["members.tar"].read_bytes()[: 512 + sum(sizes) - 512])  # after a link
+    parts = list(plan([str(torn)], 5, tmp_path))
+    assert [part.size for part in parts] == [5, 3, 1]
+    items = [item for part in parts for item in items_of(part)]
+    assert [item.source for item in items if isinstance(item, Page)] == [
+        f"{torn}/../{i}.png" for i in range(7)
+    ]
+    whys = [item.why for item in items if isinstance(item, Failed)]
+    assert whys[0] == f"{torn}/../7.png: the archive breaks off in it"
+    assert whys[1].startswith(f"{torn}: not an archive that can be read")
+    assert len(whys) == 2
+
+
+def test_where_an_array_breaks_off_is_a_row_of_its_own(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    torn = tmp_path / "torn.npy"
+    torn.write_bytes(inputs["stack.npy"].read_bytes()[: 128 + 12 * 784 + 9])
+    first, second, third, *_ = plan([str(torn)], 5, tmp_path)
+    items = [item for part in (first, second, third) for item in items_of(part)]
+    assert [item.number for item in items if not isinstance(item, Glyphs)] == list(range(1, 14))
+    assert [type(item) for item in items] == [*[Page] * 12, Failed]
+
+
 def test_the_same_command_goes_on_and_another_is_refused(
     inputs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

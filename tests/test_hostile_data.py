@@ -335,11 +335,11 @@ MANY: dict[str, tuple[str, bytes, list[str]]] = {
         [""],
     ),
     "a member below nothing": ("a.tar", claiming(-512), ["ends before it begins"]),
-    "one in holes": ("a.tar", holes(), ["ends before it begins"]),
+    "one in holes": ("a.tar", holes(), ["", "ends before it begins"]),
     "a huge name": ("a.tar", claiming(2**62, tarfile.GNUTYPE_LONGNAME), ["a header of more than"]),
     "a huge header": ("a.tar", claiming(2**62, tarfile.XHDTYPE), ["a header of more than"]),
     "a header of figures": ("a.tar", figures(100_000), ["a header of more than"]),
-    "a huge member": ("a.tar", claiming(10**13), ["not an archive that can be read"]),
+    "a huge member": ("a.tar", claiming(10**13), ["breaks off in it", "not an archive that can"]),
     "a large bomb": ("a.tar.gz", gzip.compress(bytes(30_000_000)), ["more than 100 times"]),
     "half a bomb": ("a.tar.gz", gzip.compress(bytes(30_000_000))[:999], ["not an archive"]),
 }  # fmt: skip

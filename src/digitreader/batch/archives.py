@@ -13,9 +13,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from digitreader.batch.items import Item, Part
 from digitreader.errors import SourceError
@@ -33,6 +32,7 @@ LARGER = 100  # times its size that an archive of pictures may unpack to
 MARGIN = 1 << 20  # bytes more: a tiny picture is mostly the blank rest of a block
 HEADER = 1 << 14  # bytes of a tar's header; it holds a name of 4,096 and little else
 
+T = TypeVar("T")
 Cuts = Iterator[dict[str, Any]]  # what tells parts of one input apart, as keywords
 
 
@@ -41,8 +41,8 @@ def cut_zip(path: Path, items: int, scratch: Path) -> Cuts:
     del scratch
     with _reading(path), zipfile.ZipFile(path) as archive:
         names = (info.filename for info in archive.infolist() if _is_picture(info.filename))
-        while some := tuple(islice(names, items)):
-            yield {"names": some}
+        for some in _chunks(names, items):
+            yield {"names": tuple(some)}
 
 
 def open_zip(part: Part) -> Iterator[Item]:
@@ -68,8 +68,7 @@ def cut_tar(path: Path, items: int, scratch: Path) -> Cuts:
         _Headers(io.FileIO(plain)) as file,
         tarfile.open(fileobj=file, mode="r:") as archive,
     ):
-        members = _members(archive)
-        while some := list(islice(members, items)):
+        for some in _chunks(_members(archive), items):
             yield {
                 "names": tuple(f"{path}/{member.name}" for member in some),
                 "spans": tuple((member.offset_data, member.size) for member in some),
@@ -86,7 +85,11 @@ def open_tar(part: Part) -> Iterator[Item]:
     with _reading(path), plain.open("rb") as archive:
         for name, (offset, size) in zip(part.names, part.spans, strict=True):
             archive.seek(offset)
-            yield from _member(name, archive.read(min(size, MAX_BYTES + 1)))
+            content = archive.read(min(size, MAX_BYTES + 1))
+            if len(content) < min(size, MAX_BYTES + 1):
+                yield Failed(name, 1, f"{name}: the archive breaks off in it")
+            else:
+                yield from _member(name, content)
 
 
 class _Headers(io.BufferedReader):
@@ -112,6 +115,23 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         reached = archive.offset
         if member.isreg() and _is_picture(member.name):
             yield member
+
+
+def _chunks(members: Iterator[T], items: int) -> Iterator[list[T]]:
+    """Give members so many at a time; where no more can be read, those before are given first."""
+    some: list[T] = []
+    try:
+        for member in members:
+            some.append(member)
+            if len(some) == items:
+                yield some
+                some = []
+    except BROKEN:
+        if some:
+            yield some
+        raise
+    if some:
+        yield some
 
 
 def _plain_of(path: Path, scratch: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 from digitreader.arguments import expand
 from digitreader.batch import archives, tables
-from digitreader.batch.items import Item, Part
+from digitreader.batch.items import Glyphs, Item, Part
 from digitreader.errors import SourceError
 from digitreader.sources import Failed, pages_of
 
@@ -68,10 +68,13 @@ def items_of(part: Part) -> Iterator[Item]:
         for name in part.names:
             yield from pages_of(name)
         return
+    number = part.start
     try:
-        yield from KINDS[part.kind].open(part)
+        for item in KINDS[part.kind].open(part):
+            number += len(item.images) if isinstance(item, Glyphs) else 1
+            yield item
     except SourceError as error:
-        yield Failed(part.path, part.start + 1, str(error))
+        yield Failed(part.path, number + 1, str(error))
 
 
 def _kind(source: str) -> str | None:
