@@ -43,6 +43,8 @@ pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 dataset = pytest.importorskip("pyarrow.dataset")
 
+import bad_archives  # noqa: E402
+
 N = 23
 Pictures = NDArray[np.uint8]
 
@@ -259,6 +261,31 @@ def test_what_is_broken_is_a_row_and_costs_no_other(
     assert sum(counts[(f"{i}.png", False)] for i in range(N)) >= 1  # of the tar that was cut
     assert all(row["error"] for row in rows if row["status"] == "error")
     assert f"{len(rows)} rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_an_archive_without_a_picture_says_so(
+    suffix: str, encoded: list[bytes], tmp_path: Path
+) -> None:
+    """As a folder does; what macOS lays beside a picture is none."""
+
+    def pack(*members: tuple[str, bytes]) -> Path:
+        path = tmp_path / f"phone{suffix}"
+        if suffix == ".zip":
+            path.write_bytes(bad_archives.zipped(*members))
+        else:
+            plain = bad_archives.tar(*(bad_archives.member(*member) for member in members))
+            path.write_bytes(bad_archives.PACKED.get(suffix[1:], bytes)(plain))
+        return path
+
+    foreign, shadow = ("IMG_1.heic", b"heic"), ("__MACOSX/._7.png", b"Mac OS X")
+    path = pack(foreign, shadow)
+    (failed,) = [item for part in plan([str(path)], 5, tmp_path) for item in items_of(part)]
+    assert isinstance(failed, Failed)
+    assert failed.why.startswith(f"{path}: no picture in this archive; looked for .bmp .gif")
+    path = pack(foreign, shadow, ("7.png", encoded[0]))
+    (page,) = [item for part in plan([str(path)], 5, tmp_path) for item in items_of(part)]
+    assert isinstance(page, Page)
 
 
 def test_an_archive_that_breaks_off_costs_what_is_behind_it(

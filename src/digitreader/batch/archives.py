@@ -41,7 +41,7 @@ def cut_zip(path: Path, items: int, scratch: Path) -> Cuts:
     del scratch
     with _reading(path), zipfile.ZipFile(path) as archive:
         names = (info.filename for info in archive.infolist() if _is_picture(info.filename))
-        for some in _chunks(names, items):
+        for some in _chunks(path, names, items):
             yield {"names": tuple(some)}
 
 
@@ -68,7 +68,7 @@ def cut_tar(path: Path, items: int, scratch: Path) -> Cuts:
         _Headers(io.FileIO(plain)) as file,
         tarfile.open(fileobj=file, mode="r:") as archive,
     ):
-        for some in _chunks(_members(archive), items):
+        for some in _chunks(path, _members(archive), items):
             yield {
                 "names": tuple(f"{path}/{member.name}" for member in some),
                 "spans": tuple((member.offset_data, member.size) for member in some),
@@ -117,12 +117,17 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             yield member
 
 
-def _chunks(members: Iterator[T], items: int) -> Iterator[list[T]]:
-    """Give members so many at a time; where no more can be read, those before are given first."""
-    some: list[T] = []
+def _chunks(path: Path, pictures: Iterator[T], items: int) -> Iterator[list[T]]:
+    """Give an archive's pictures so many at a time; where it breaks off, first those before.
+
+    Raises:
+        SourceError: there is none.
+    """
+    found, some = False, list[T]()
     try:
-        for member in members:
-            some.append(member)
+        for picture in pictures:
+            found = True
+            some.append(picture)
             if len(some) == items:
                 yield some
                 some = []
@@ -132,6 +137,9 @@ def _chunks(members: Iterator[T], items: int) -> Iterator[list[T]]:
         raise
     if some:
         yield some
+    if not found:
+        known = " ".join(sorted(SUFFIXES))
+        raise SourceError(f"{path}: no picture in this archive; looked for {known}")
 
 
 def _plain_of(path: Path, scratch: Path) -> Path:
@@ -167,7 +175,9 @@ def _copy(packed: IO[bytes], out: IO[bytes], most: int) -> None:
 
 
 def _is_picture(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES
+    """Whether a member's name is a picture's; macOS adds a file `._x.png` to each that is none."""
+    path = Path(name)
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
 
 def _member(name: str, content: bytes) -> Iterator[Item]:
