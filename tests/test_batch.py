@@ -37,7 +37,7 @@ from digitreader.doors.cli import run
 from digitreader.errors import MissingExtraError
 from digitreader.pixel_csv import places
 from digitreader.reader import Reader
-from digitreader.sources import Failed, Page
+from digitreader.sources import Failed, Page, pages_of
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -165,6 +165,43 @@ def test_rows_are_those_of_read(inputs: dict[str, Path], tmp_path: Path) -> None
         for digit, ours in zip(row["digits"], told["digits"], strict=True):
             np.testing.assert_allclose(digit["probabilities"], ours["probabilities"], atol=1e-5)
             assert (digit["box"], digit["label"]) == (ours["box"], ours["label"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "pages", "page"),
+    [
+        ((48, 64), 1, (48, 64)),
+        ((48, 64, 1), 1, (48, 64)),
+        ((48, 64, 3), 1, (48, 64, 3)),
+        ((48, 64, 4), 1, (48, 64, 3)),
+        ((6, 784), 6, (28, 28)),
+        ((6, 48, 64), 6, (48, 64)),
+        ((6, 28, 28, 1), 6, (28, 28)),
+        ((6, 28, 28, 3), 6, (28, 28, 3)),
+        ((6, 28, 28, 4), 6, (28, 28, 3)),
+        ((6, 28, 28, 2), 0, ()),
+        ((9,), 0, ()),
+        ((0, 28, 28), 0, ()),
+    ],
+)
+def test_an_array_holds_the_pictures_that_read_finds(
+    shape: tuple[int, ...], pages: int, page: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    items = [item for part in plan([str(path)], 4, tmp_path) for item in items_of(part)]
+    alone = list(pages_of(path))
+    if not pages:
+        assert items == alone
+        assert isinstance(alone[0], Failed)
+        return
+    assert len(items) == len(alone) == pages
+    for item, same in zip(items, alone, strict=True):
+        assert isinstance(item, Page)
+        assert isinstance(same, Page)
+        assert item.pixels.shape == page
+        assert (item.source, item.number) == (same.source, same.number)
+        np.testing.assert_array_equal(item.pixels, same.pixels)
 
 
 @given(

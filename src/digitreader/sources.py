@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.lib import format as npy
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from digitreader.camera import is_webcam, not_a_camera, take
 from digitreader.documents import draw, is_pdf
 from digitreader.errors import SourceError, first_line
+from digitreader.glyphs import SIDE
 from digitreader.pictures import (
     KINDS,
     MAX_PIXELS,
@@ -27,7 +28,7 @@ from digitreader.pictures import (
     decode_image,
     on_paper,
 )
-from digitreader.pixel_csv import rows_of
+from digitreader.pixel_csv import PIXELS, rows_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -84,8 +85,8 @@ def open_pages(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
     """Open a source page by page: a file, a URL, `-`, `webcam:0`, bytes, a PIL image or an array.
 
     A TIFF has pages, and so has a PDF; every frame of an animation is one. Arrays are uint8
-    [H, W], or [H, W, 3 | 4] in RGB(A) order; a `.npy` file may hold a stack of pictures,
-    [N, H, W]; a `.csv` file in Kaggle's form holds a glyph in each row.
+    [H, W], or [H, W, 3 | 4] in RGB(A) order; a `.npy` file may hold many pictures, as `stack_in`
+    tells; a `.csv` file in Kaggle's form holds a glyph in each row.
     Bytes may have a name, as an `Upload`. A picture file that has more than `max_pixels` is
     refused.
 
@@ -162,7 +163,7 @@ def missing(source: str) -> str | None:
 def _decoded(source: Source, name: str, max_pixels: int) -> Iterator[tuple[Pixels, Shape | None]]:
     """Pixels of each page of a source, and the page's shape where it has more."""
     if isinstance(source, np.ndarray):
-        yield _from_array(source, name), None
+        yield from_array(source, name), None
     elif isinstance(source, Upload):
         yield from _of_file(source.content, name, max_pixels)
     elif isinstance(source, bytes):
@@ -240,7 +241,33 @@ def _limited(data: bytes, name: str) -> bytes:
 # --- arrays -----------------------------------------------------------------------------------
 
 
-def _from_array(array: NDArray[np.uint8], name: str) -> Pixels:
+def stack_in(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> tuple[int, ...]:
+    """Say as which pictures a file's array is read: uint8 [N, H, W] or [N, H, W, 3 | 4].
+
+    [N, 784] is N glyphs. Without N it is one picture; a last axis of 1, 3 or 4 is its colours.
+
+    Raises:
+        SourceError: there is no picture in it.
+    """
+    coloured = len(shape) > 2 and shape[-1] in (1, 3, 4)
+    axes = len(shape) - coloured
+    if dtype != np.uint8 or axes not in (2, 3) or min(shape) < 1:
+        raise SourceError(
+            f"{name}: expected uint8 [H, W] or [N, H, W], each also with 1, 3 or 4 colours, "
+            f"or [N, {PIXELS}], got {dtype} {list(shape)}"
+        )
+    if shape[1:] == (PIXELS,):
+        return shape[0], SIDE, SIDE
+    stack = shape if axes == 3 else (1, *shape)
+    return stack[:-1] if coloured and shape[-1] == 1 else stack
+
+
+def from_array(array: NDArray[np.uint8], name: str) -> Pixels:
+    """A picture in an array, uint8 [H, W] or [H, W, 3 | 4], without its transparency.
+
+    Raises:
+        SourceError: it is another array, or too large.
+    """
     plane = array.ndim == 2
     colours = array.ndim == 3 and array.shape[2] in (3, 4)
     if array.dtype != np.uint8 or not (plane or colours) or not array.size:
@@ -260,9 +287,8 @@ def _from_stack(path: Path, name: str) -> Iterator[Pixels]:
         array = npy.open_memmap(path, mode="r")  # a stack may be larger than the memory
     except Exception as error:  # NumPy lets out whatever it stumbles on in a damaged header
         raise SourceError(f"{name}: not a readable .npy array: {first_line(error)}") from error
-    stack = array.ndim == 3 and array.shape[2] not in (3, 4) and len(array)  # [N, H, W]
-    for picture in array if stack else [array]:
-        yield _from_array(np.asarray(picture), name)
+    for picture in array.reshape(stack_in(array.shape, array.dtype, name)):
+        yield from_array(np.asarray(picture), name)
 
 
 def _from_table(path: Path) -> Iterator[Pixels]:

@@ -23,7 +23,7 @@ from digitreader.errors import SourceError, first_line, needs_extra
 from digitreader.glyphs import SIDE
 from digitreader.pictures import check_size
 from digitreader.pixel_csv import PIXELS, ink_bright, places, rows_of
-from digitreader.sources import Failed, Page, Upload
+from digitreader.sources import Failed, Page, Upload, from_array, stack_in
 
 if TYPE_CHECKING:
     from pyarrow import parquet
@@ -186,33 +186,28 @@ def _column(file: parquet.ParquetFile, path: Path) -> str:
 
 
 def cut_array(path: Path, items: int, scratch: Path) -> Cuts:
-    """Cut by the array's first axis."""
+    """Cut by the pictures in it."""
     del scratch
-    with _array(path) as (_, shape):
-        yield from _ranges(shape[0], items)
+    with _array(path) as (_, stack):
+        yield from _ranges(stack[0], items)
 
 
 def open_array(part: Part) -> Iterator[Item]:
-    """Read pictures from an array, some at a time: [N, 784], [N, H, W] or [N, H, W, 1 or 3]."""
-    with _array(Path(part.path)) as (file, shape):
-        size = prod(shape[1:])
+    """Read pictures from an array, one at a time."""
+    with _array(Path(part.path)) as (file, stack):
+        size = prod(stack[1:])
         file.seek(part.start * size, 1)
         for row in range(part.start, part.stop):
             pixels = np.frombuffer(file.read(size), np.uint8)
             if pixels.size < size:
                 raise SourceError(f"{part.path}: cut short, in row {row + 1}")
-            yield Page(_picture(pixels, shape[1:]), part.path, row + 1)
-
-
-def _picture(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if shape == (PIXELS,):
-        return pixels.reshape(SIDE, SIDE)
-    return pixels.reshape(shape[:2] if shape[2:] == (1,) else shape)
+            picture = from_array(pixels.reshape(stack[1:]), part.path)
+            yield Page(picture, part.path, row + 1)
 
 
 @contextmanager
 def _array(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
-    """Give the bytes of an array of pictures from its first on, and its shape.
+    """Give the bytes of an array of pictures from its first on, and its shape, as `stack_in` tells.
 
     An `.npz` file is read through its one array of pictures. Nothing is ever unpickled.
     """
@@ -221,8 +216,7 @@ def _array(path: Path) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
             version = npy.read_magic(file)
             header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, by_columns, dtype = header(file)
-            _check(path, shape, by_columns, dtype)
-            yield file, shape
+            yield file, _stack(path, shape, by_columns, dtype)
     except (*BROKEN, KeyError, OverflowError, SyntaxError, tokenize.TokenError) as error:
         raise SourceError(f"{path}: not an array that can be read ({first_line(error)})") from error
 
@@ -245,16 +239,16 @@ def _npy(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
-def _check(path: Path, shape: tuple[int, ...], by_columns: bool, dtype: np.dtype[Any]) -> None:
-    pictures = len(shape) == 3 or shape[1:] == (PIXELS,) or (len(shape) == 4 and shape[3] in (1, 3))
-    if dtype != np.uint8 or by_columns or not pictures or min(shape) < 1:
-        raise SourceError(
-            f"{path}: expected uint8 [N, 784], [N, H, W] or [N, H, W, 1 or 3], "
-            f"got {dtype} {list(shape)}"
-        )
-    if len(shape) > 2:
-        check_size(shape[2], shape[1], str(path))
+def _stack(
+    path: Path, shape: tuple[int, ...], by_columns: bool, dtype: np.dtype[Any]
+) -> tuple[int, ...]:
+    shape = tuple(map(int, shape))  # of numbers, though a header may say True
+    stack = stack_in(shape, dtype, str(path))
+    if by_columns:
+        raise SourceError(f"{path}: expected an array that lies row by row, got one by columns")
+    check_size(stack[2], stack[1], str(path))
     _check_promise(path, prod(shape))
+    return stack
 
 
 def _check_promise(path: Path, things: int) -> None:
