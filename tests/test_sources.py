@@ -320,6 +320,18 @@ def test_a_picture_of_up_to_a_hundred_million_pixels_is_opened() -> None:
         list(open_pages(encoded(Image.new("1", (10_100, 9_910)), "TIFF", compression="group4")))
 
 
+@pytest.mark.parametrize("kind", ["array", "PIL", "bytes", "npy", "stack"])
+def test_the_limit_of_pixels_is_for_every_kind_of_source(kind: str, tmp_path: Path) -> None:
+    picture, path = bars(), tmp_path / "a.npy"
+    np.save(path, np.stack([picture] * 2) if kind == "stack" else picture)
+    image = Image.fromarray(picture)
+    known: dict[str, Any] = {"array": picture, "PIL": image, "bytes": encoded(image, "PNG")}
+    source = known.get(kind, path)
+    assert list(open_pages(source, picture.size))
+    with pytest.raises(SourceError, match=r"more than 0\.002399 million pixels"):
+        list(open_pages(source, picture.size - 1))
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "LA", "RGBA", "I;16", "I", "F"])
 def test_a_picture_converted_in_strips_is_that_converted_whole(
     mode: str, monkeypatch: pytest.MonkeyPatch

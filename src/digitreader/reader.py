@@ -38,7 +38,8 @@ class Reader:
         min_confidence: digits with less are called unsure; None leaves it to the model.
         threads: that look at a page; 0 means one for each core. Where many pages are read at
             the same time, one each is faster.
-        max_pixels: a picture that has more is refused.
+        max_pixels: a picture that has more is refused; a large JPEG is reduced first, and a page
+            of a PDF has its own limit.
 
     Raises:
         ModelError: the model is missing or is not one of ours.

@@ -87,8 +87,8 @@ def open_pages(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
     A TIFF has pages, and so has a PDF; every frame of an animation is one. Arrays are uint8
     [H, W], or [H, W, 3 | 4] in RGB(A) order; a `.npy` file may hold many pictures, as `stack_in`
     tells; a `.csv` file in Kaggle's form holds a glyph in each row.
-    Bytes may have a name, as an `Upload`. A picture file that has more than `max_pixels` is
-    refused.
+    Bytes may have a name, as an `Upload`. A picture that has more than `max_pixels` is refused,
+    but a large JPEG is reduced first, and a page of a PDF has its own limit.
 
     Raises:
         SourceError: it cannot be opened or decoded; the message names it. Pages before the one
@@ -163,7 +163,7 @@ def missing(source: str) -> str | None:
 def _decoded(source: Source, name: str, max_pixels: int) -> Iterator[tuple[Pixels, Shape | None]]:
     """Pixels of each page of a source, and the page's shape where it has more."""
     if isinstance(source, np.ndarray):
-        yield from_array(source, name), None
+        yield from_array(source, name, max_pixels), None
     elif isinstance(source, Upload):
         yield from _of_file(source.content, name, max_pixels)
     elif isinstance(source, bytes):
@@ -175,7 +175,7 @@ def _decoded(source: Source, name: str, max_pixels: int) -> Iterator[tuple[Pixel
     elif is_table(source):
         yield from zip(_from_table(Path(name)), repeat(None))
     elif suffix_of(source) == ".npy":
-        yield from zip(_from_stack(Path(source), name), repeat(None))
+        yield from zip(_from_stack(Path(source), name, max_pixels), repeat(None))
     else:
         yield from _of_file(_content(source, name), name, max_pixels)
 
@@ -262,7 +262,7 @@ def stack_in(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> tuple[i
     return stack[:-1] if coloured and shape[-1] == 1 else stack
 
 
-def from_array(array: NDArray[np.uint8], name: str) -> Pixels:
+def from_array(array: NDArray[np.uint8], name: str, max_pixels: int = MAX_PIXELS) -> Pixels:
     """A picture in an array, uint8 [H, W] or [H, W, 3 | 4], without its transparency.
 
     Raises:
@@ -275,11 +275,11 @@ def from_array(array: NDArray[np.uint8], name: str) -> Pixels:
             f"{name}: expected uint8 [H, W], [H, W, 3] or [H, W, 4], "
             f"got {array.dtype} {list(array.shape)}"
         )
-    check_size(array.shape[1], array.shape[0], name)
+    check_size(array.shape[1], array.shape[0], name, max_pixels)
     return on_paper(array) if array.shape[2:] == (4,) else array
 
 
-def _from_stack(path: Path, name: str) -> Iterator[Pixels]:
+def _from_stack(path: Path, name: str, max_pixels: int) -> Iterator[Pixels]:
     why = missing(str(path))
     if why is not None:
         raise SourceError(why)
@@ -288,7 +288,7 @@ def _from_stack(path: Path, name: str) -> Iterator[Pixels]:
     except Exception as error:  # NumPy lets out whatever it stumbles on in a damaged header
         raise SourceError(f"{name}: not a readable .npy array: {first_line(error)}") from error
     for picture in array.reshape(stack_in(array.shape, array.dtype, name)):
-        yield from_array(np.asarray(picture), name)
+        yield from_array(np.asarray(picture), name, max_pixels)
 
 
 def _from_table(path: Path) -> Iterator[Pixels]:
