@@ -122,6 +122,26 @@ def test_a_broken_row_costs_no_other(
     assert [row["ImageId"] for row in answers] == [str(i) for i in range(1, 13)]
 
 
+def test_tables_and_pictures_are_read_together_as_alone(
+    images: Images, examples: dict[Path, tuple[str, ...]], tmp_path: Path
+) -> None:
+    """On paper, but for one image, and with rows behind a broken one."""
+    paper = 255 - images
+    paper[3] = images[3]
+    lines = rows(paper)
+    lines[5] = "x"
+    path = table(tmp_path / "test.csv", lines)
+    picture = next(path for path in examples if path.name == "postcode.png")
+    sources = [picture, path, table(tmp_path / "other.csv", ["1,7"], "ImageId,Label"), picture]
+    together = Reader().read_together(sources)
+    assert [len(some) for some in together] == [1, len(images), 1, 1]
+    alone = [list(Reader().read_many([source])) for source in sources]
+    for some, same in zip(together, alone, strict=True):
+        assert [(r.page, r.status, r.text, r.error) for r in some] == [
+            (r.page, r.status, r.text, r.error) for r in same
+        ]
+
+
 @pytest.mark.parametrize("at", [100_000, 99_999, 250_000])
 def test_a_row_that_is_too_long_costs_no_other(images: Images, at: int, tmp_path: Path) -> None:
     """Not even where its beginning would be a row, and wherever the table is cut."""

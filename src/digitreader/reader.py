@@ -109,13 +109,19 @@ class Reader:
 
         What cannot be read is a reading with status `error`, as of `read_many`.
         """
-        opened = [list(pages_of(source, self._max_pixels)) for source in sources]
+        opened = [self._opened(source) for source in sources]
         pages = [page for some in opened for page in some if isinstance(page, Page)]
         readings = iter(self.read_batch(pages, layout))
         return [
-            [next(readings) if isinstance(one, Page) else self.failed(one) for one in some]
-            for some in opened
+            [next(readings) if isinstance(one, Page) else one for one in some] for some in opened
         ]
+
+    def _opened(self, source: Source) -> list[Page | Reading]:
+        """Open a source's pages; of a table, which is read many rows at a time, the readings."""
+        if is_table(source):
+            return list(self.read_many([source]))
+        pages = pages_of(source, self._max_pixels)
+        return [page if isinstance(page, Page) else self.failed(page) for page in pages]
 
     def failed(self, page: Failed) -> Reading:
         """Return the reading of a page that cannot be opened."""
