@@ -381,6 +381,38 @@ def test_the_same_command_goes_on_and_another_is_refused(
     assert "holds other files" in capsys.readouterr().err
 
 
+def test_names_that_are_no_text_are_read_and_go_on(
+    encoded: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        Path(name).write_bytes(encoded[0])
+    except OSError:
+        pytest.skip("this file system has no such names")
+    command = ["batch", name, "-o", "out", "--workers", "1"]
+    assert run(command) == run(command) == 0
+    (row,) = dataset.dataset("out").to_table().to_pylist()
+    assert row["source"] == r"caf\udce9.png"
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "why"),
+    [
+        (["-o", "x" * 300], 4, "choose a shorter name"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_before_anything_is_written(  # noqa: PLR0917
+    more: list[str], code: int, why: str, inputs: dict[str, Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert run(["batch", str(inputs["stack.npy"]), *more]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert why in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_part_on_which_a_process_is_found_dead_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

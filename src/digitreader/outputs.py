@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.arrow import schema, table_of
-from digitreader.errors import UsageError, printable
+from digitreader.errors import AS_ESCAPES, UsageError, printable
 from digitreader.reading import Digit, Reading, percent
 from digitreader.writing import whole
 
@@ -140,8 +140,9 @@ def write_parquet(readings: Iterable[Reading], stream: IO[bytes], labels: Labels
 
 def write_json_file(value: object, path: Path) -> None:
     """Write a value as JSON; the file appears under its name only when it is `whole`."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     with whole(path) as draft:
-        draft.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors=AS_ESCAPES)  # which are JSON's, too
 
 
 def write_csv_file(rows: Sequence[Mapping[str, object]], path: Path) -> None:

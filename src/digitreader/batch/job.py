@@ -69,7 +69,8 @@ def run(  # noqa: PLR0913 (what a batch is)
     if settings.form == "parquet":
         schema()  # and that its library is missing
     manifest = _manifest(inputs, settings, items)
-    _check(manifest, out)
+    with writing(out):  # whose name may be too long to look for
+        _check(manifest, out)
     make_folder(out)
     with only_one(out, "batch"):
         if not _check(manifest, out):
