@@ -400,6 +400,7 @@ def test_names_that_are_no_text_are_read_and_go_on(
     ("more", "code", "why"),
     [
         (["-o", "x" * 300], 4, "choose a shorter name"),
+        (["-o", "out", "--address", "head:6379"], 2, "add --engine ray"),
     ],
 )
 def test_what_makes_no_sense_is_one_line_before_anything_is_written(  # noqa: PLR0917

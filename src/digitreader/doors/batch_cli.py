@@ -12,7 +12,7 @@ import click
 
 from digitreader.doors.bars import progress_bar
 from digitreader.doors.read_cli import LAYOUT, MIN_CONFIDENCE, MODEL
-from digitreader.errors import ExitCode
+from digitreader.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from digitreader.batch.job import Progress
@@ -78,6 +78,8 @@ def batch(  # noqa: PLR0913 (one parameter per option)
     from digitreader.batch.job import run
     from digitreader.batch.work import Settings
 
+    if address is not None and engine != "ray":
+        raise UsageError("--address is that of a Ray cluster: add --engine ray")
     settings = Settings(str(model) if model else None, layout, min_confidence, form)
     crew = Crew(workers or _cores(), address)
     try:
