@@ -414,6 +414,17 @@ def test_what_makes_no_sense_is_one_line_before_anything_is_written(  # noqa: PL
     assert not list(tmp_path.iterdir())
 
 
+def test_parts_are_on_the_disk_before_the_manifest_says_that_they_are_listed(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: kept.append(os.fstat(handle).st_ino))
+    out = tmp_path / "out"
+    monkeypatch.setitem(engines.ENGINES, "local", lambda *_: iter(()))
+    assert run(["batch", str(inputs["stack.npy"]), "-o", str(out)]) == 4
+    assert kept == [(out / "_parts.jsonl").stat().st_ino]
+
+
 def test_a_part_on_which_a_process_is_found_dead_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ _done.jsonl              what came of each that is done, one a line
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -141,6 +142,8 @@ def _list(manifest: dict[str, Any], inputs: Sequence[str], out: Path, items: int
     with whole(out / PARTS) as draft, draft.open("w", encoding="utf-8") as file:
         for part in plan(inputs, items, out / UNPACKED):
             file.write(json.dumps(part.as_dict()) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut may leave a manifest beside no parts: all done
     write_json_file(manifest, out / MANIFEST)
 
 
