@@ -461,6 +461,33 @@ def test_what_goes_wrong_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert files(tmp_path) == {"x.json": b"[\n  1\n]\n"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other links, and no such pipes")
+def test_a_link_stays_and_the_file_that_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "x.json", tmp_path / "link.json"
+    link.symlink_to(target)
+    for value in (1, 2):  # the target is missing at first
+        write_json_file(value, link)
+        assert link.is_symlink()
+        assert files(tmp_path / "there") == {"x.json": b"%d\n" % value}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other links, and no such pipes")
+def test_a_pipe_and_a_device_are_written_to_and_stay(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_json_file(1, pipe)
+    reader.join(PATIENCE)
+    assert got == [b"1\n"]
+    assert pipe.is_fifo()
+    device = Path(os.ttyname(os.openpty()[1]))
+    write_json_file(1, device)
+    assert device.is_char_device()
+
+
 def test_the_drafts_of_the_dead_are_removed_and_those_of_the_living_stay(tmp_path: Path) -> None:
     code = (
         "import os, sys, pathlib; from digitreader.writing import drafts\n"

@@ -82,15 +82,21 @@ def whole(path: Path) -> Iterator[Path]:
     """Give a draft to write to, called as the file is, which takes its place when it is whole.
 
     Each writer has a draft of its own, so several may write one file: the last one counts. Where
-    something goes wrong the file is as it was.
+    something goes wrong the file is as it was. A link stays: the file that it leads to is written.
+    A device or a pipe, whose place nothing can take, is given itself.
 
     Raises:
         WriteError: it cannot be written.
     """
-    with drafts(path) as folder:
-        draft = folder / path.name
-        yield draft
-        draft.replace(path)
+    with writing(path):
+        if path.exists() and not path.is_file():
+            yield path
+            return
+        place = Path(os.path.realpath(path)) if path.is_symlink() else path
+        with drafts(place) as folder:
+            draft = folder / path.name
+            yield draft
+            draft.replace(place)
 
 
 @contextmanager
