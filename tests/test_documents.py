@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digitreader.errors import SourceError
-from digitreader.pdf_pages import AT_ONCE, PAGE_PIXELS, PAGE_SIDE
+from digitreader.pdf_pages import AT_ONCE, MOST_BROKEN, PAGE_PIXELS, PAGE_SIDE
 from digitreader.reader import Reader
-from digitreader.sources import Page, open_pages
+from digitreader.sources import Failed, Page, open_pages, pages_of
 from pdf_files import GOOD, from_pillow, kids, locked, one_page, scan, stream, written
 
 PIL_JPEG = b"\xff\xd8"
@@ -163,6 +163,23 @@ def test_pages_before_a_broken_one_are_given() -> None:
     assert next(pages).number == 1
     with pytest.raises(SourceError, match=r"^<bytes>: page 2 cannot be drawn"):
         next(pages)
+
+
+def test_pages_behind_a_broken_one_are_read() -> None:
+    document = kids(3, GOOD, b"null", GOOD)
+    readings = list(Reader().read_many([document]))
+    assert [(r.page, r.status) for r in readings] == [(1, "empty"), (2, "error"), (3, "empty")]
+    assert (readings[1].error or "").startswith("<bytes>: page 2 cannot be drawn")
+    assert [r.status for r in Reader().read_together([document])[0]] == ["empty", "error", "empty"]
+
+
+def test_a_document_that_claims_a_million_pages_ends_soon() -> None:
+    document = kids(1, GOOD).replace(b"/Count 1>>", b"/Count 999999>>")
+    first, *broken = pages_of(document)
+    assert isinstance(first, Page)
+    assert len(broken) == MOST_BROKEN + 1
+    assert isinstance(broken[-1], Failed)
+    assert broken[-1].why.endswith("what follows it is not read")
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,14 @@ def is_pdf(content: Path | bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf\0\t\r\n ").startswith(b"%PDF-")
 
 
-def draw(content: Path | bytes, name: str) -> Iterator[Pixels]:
-    """Draw a document page by page: uint8 [H, W, 3].
+def draw(content: Path | bytes, name: str) -> Iterator[Pixels | SourceError]:
+    """Draw a document page by page: uint8 [H, W, 3]; of a broken page comes what is wrong with it.
 
     A page that is one scan comes with the scan's own pixels, any other at 200 dots per inch.
 
     Raises:
-        SourceError: the document or a page is locked, broken or empty, or takes too much time
-            or memory, or PDFium is missing; the message names it.
+        SourceError: the document is locked, broken or empty, too many of its pages are broken, or
+            one takes too much time or memory, or PDFium is missing; the message names it.
     """
     if find_spec("pypdfium2") is None:  # which concerns this source alone: others can be read
         raise SourceError(f"{name}: {MissingExtraError('PDF', 'pdf')}")
@@ -53,13 +53,14 @@ def draw(content: Path | bytes, name: str) -> Iterator[Pixels]:
             told = _answer(process)
             if "error" in told:
                 raise SourceError(f"{name}: {_why(told, number)}")
-            if "page" not in told:
+            if not told:
                 return
-            yield told["page"]
+            broken = f"{name}: page {number} cannot be drawn: {told.get('broken')}"
+            yield told["page"] if "page" in told else SourceError(broken)
 
 
 def _answer(process: Popen[bytes]) -> dict[str, Any]:
-    """The next `page`, an `error`, or nothing after the last page; see `pdf_pages`."""
+    """The next `page`, or why it is `broken`; an `error`; nothing at the end; see `pdf_pages`."""
     assert isinstance(process.stdout, BufferedReader)
     line = process.stdout.readline()
     told: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
@@ -78,10 +79,11 @@ def _answer(process: Popen[bytes]) -> dict[str, Any]:
 
 
 def _why(told: dict[str, Any], number: int) -> str:
-    """Say what is wrong with a document, or with the page of that number."""
+    """Say what is wrong with a document, or with the page of that number, which ends it."""
     code = told.get("code")
     if code is None:
-        return f"page {number} cannot be drawn: {told['error']}"
+        why = told["error"].rstrip(".")
+        return f"page {number} cannot be drawn: {why}; what follows it is not read"
     return WHY.get(code, f"cannot be read as PDF: {told['error']}")
 
 

@@ -5,7 +5,8 @@ in. So `documents.py` gives each document a process of its own, which starts in 
 it imports neither NumPy nor what reads digits.
 
 For each page there is a line of JSON with its `shape`, [H, W, 3], and then that many bytes, RGB;
-where a document or a page cannot be drawn, a last line with the `error`, and PDFium's `code`.
+or with why it is `broken`. Where a document goes no further, a last line has the `error`, and
+PDFium's `code`.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ PAGE_PIXELS = 16_000_000  # A4 at 400 dpi; a larger page is drawn smaller
 PAGE_SIDE = 32_000  # px, of a page that is nothing but long
 MANY = 10_000  # things on a page; so many are a drawing, not a scan
 AT_ONCE = 20  # pages; PDFium keeps what they are made of until their document is closed
+MOST_BROKEN = 20  # pages; a document of 1 kB can claim a million that it has not
 COVERS = 0.9  # of the page: a picture from which it hides what lies below
 
 SECONDS = 4  # of a processor, for one page
 TOO_LONG = 75  # the exit code of a process that a page kept busy for more
 MEMORY = 800_000_000  # bytes of addresses, where the system keeps to that: Linux does
+
+Drawn = tuple[int, int, Any]  # height, width, and a buffer of RGB
 
 
 def main(path: str, most: int) -> None:
@@ -40,13 +44,22 @@ def main(path: str, most: int) -> None:
     _limit_memory()
     limit = TimeLimit()
     try:
-        for height, width, pixels in _pages(sys.stdin.buffer.read() if path == "-" else path, most):
+        for page in _pages(sys.stdin.buffer.read() if path == "-" else path, most):
             limit.lift()
-            _say(shape=[height, width, 3])
-            sys.stdout.buffer.write(pixels)
+            if isinstance(page, Exception):
+                _say(broken=_named(page))
+            else:
+                height, width, pixels = page
+                _say(shape=[height, width, 3])
+                sys.stdout.buffer.write(pixels)
+            sys.stdout.buffer.flush()  # before the next page ends the process
             limit.start()
     except Exception as error:  # a damaged document makes it stumble in many ways
-        _say(error=str(error) or type(error).__name__, code=getattr(error, "err_code", None))
+        _say(error=_named(error), code=getattr(error, "err_code", None))
+
+
+def _named(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 class TimeLimit:
@@ -84,10 +97,11 @@ def _say(**told: Any) -> None:
     sys.stdout.buffer.write(json.dumps(told).encode() + b"\n")
 
 
-def _pages(content: str | bytes, most: int) -> Iterator[tuple[int, int, Any]]:
-    """Draw page after page: height, width, and a buffer of RGB."""
+def _pages(content: str | bytes, most: int) -> Iterator[Drawn | Exception]:
+    """Draw page after page, or tell what is wrong with it; too many that are broken are the end."""
     from pypdfium2 import PdfDocument, raw
 
+    broken = 0
     first, count = 0, 1  # as many as there are, once the document is open
     while first < count:
         # Where there are no pages PDFium leaves the code of an earlier error: make it 2, "no file".
@@ -95,11 +109,23 @@ def _pages(content: str | bytes, most: int) -> Iterator[tuple[int, int, Any]]:
         with PdfDocument(content) as document:
             count = len(document)
             for index in range(first, min(first + AT_ONCE, count)):
-                yield _drawn(document[index], most)
+                page = _tried(document, index, most)
+                if isinstance(page, Exception):
+                    broken += 1
+                    if broken > MOST_BROKEN:
+                        raise page
+                yield page
         first += AT_ONCE
 
 
-def _drawn(page: Any, most: int) -> tuple[int, int, Any]:
+def _tried(document: Any, index: int, most: int) -> Drawn | Exception:
+    try:
+        return _drawn(document[index], most)
+    except Exception as error:  # a damaged page, too
+        return error
+
+
+def _drawn(page: Any, most: int) -> Drawn:
     scans = _scans(page)
     bitmap = page.render(scale=_scale(page, scans), rev_byteorder=True)
     pixels = memoryview(bitmap.buffer).cast("B")

@@ -131,8 +131,11 @@ class Reader:
         if is_table(source):
             yield from self._read_table(name_of(source))
             return
-        for page in open_pages(source, self._max_pixels):
-            yield page, self.read_page(page, layout)
+        for page in pages_of(source, self._max_pixels):
+            if isinstance(page, Failed):
+                yield None, self.failed(page)
+            else:
+                yield page, self.read_page(page, layout)
 
     def _read_table(self, name: str) -> Iterator[tuple[Page | None, Reading]]:
         """Read many rows at a time; one that is broken is a reading with status `error`."""

@@ -43,6 +43,7 @@ class Upload:
 
 
 Source = Union[str, Path, bytes, Upload, "Image.Image", NDArray[np.uint8]]
+Decoded = tuple[Pixels | SourceError, Shape | None]  # a page; its shape where it has more pixels
 
 SUFFIXES = frozenset(f".{kind}" for kind in (*KINDS, "npy", "pdf"))
 TABLE = ".csv"  # of pixels; a folder's are seldom so
@@ -94,20 +95,31 @@ def open_pages(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page]:
         SourceError: it cannot be opened or decoded; the message names it. Pages before the one
             that cannot have been given.
     """
-    name, glyphs = name_of(source), is_table(source)
-    for number, (pixels, shape) in enumerate(_decoded(source, name, max_pixels), start=1):
-        yield Page(pixels, name, number, shape or (0, 0), glyphs)
+    for page in _each(source, max_pixels):
+        if isinstance(page, Failed):
+            raise SourceError(page.why)
+        yield page
 
 
 def pages_of(source: Source, max_pixels: int = MAX_PIXELS) -> Iterator[Page | Failed]:
     """Open a source as `open_pages` does, but tell what cannot be opened, in its place."""
     number = 0
     try:
-        for page in open_pages(source, max_pixels):
+        for page in _each(source, max_pixels):
             number = page.number
             yield page
     except SourceError as error:
         yield Failed(name_of(source), number + 1, str(error))
+
+
+def _each(source: Source, max_pixels: int) -> Iterator[Page | Failed]:
+    """Open a source page by page; a broken page of a document does not end it."""
+    name, glyphs = name_of(source), is_table(source)
+    for number, (pixels, shape) in enumerate(_decoded(source, name, max_pixels), start=1):
+        if isinstance(pixels, SourceError):
+            yield Failed(name, number, str(pixels))
+        else:
+            yield Page(pixels, name, number, shape or (0, 0), glyphs)
 
 
 def name_of(source: Source) -> str:
@@ -160,7 +172,7 @@ def missing(source: str) -> str | None:
 # --- opening ----------------------------------------------------------------------------------
 
 
-def _decoded(source: Source, name: str, max_pixels: int) -> Iterator[tuple[Pixels, Shape | None]]:
+def _decoded(source: Source, name: str, max_pixels: int) -> Iterator[Decoded]:
     """Pixels of each page of a source, and the page's shape where it has more."""
     if isinstance(source, np.ndarray):
         yield from_array(source, name, max_pixels), None
@@ -180,9 +192,7 @@ def _decoded(source: Source, name: str, max_pixels: int) -> Iterator[tuple[Pixel
         yield from _of_file(_content(source, name), name, max_pixels)
 
 
-def _of_file(
-    content: Path | bytes, name: str, max_pixels: int
-) -> Iterator[tuple[Pixels, Shape | None]]:
+def _of_file(content: Path | bytes, name: str, max_pixels: int) -> Iterator[Decoded]:
     """Decode a document or a picture file."""
     if _is_pdf(content, name):
         yield from zip(draw(content, name), repeat(None))
