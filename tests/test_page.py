@@ -109,9 +109,9 @@ def test_a_corrected_glyph_lies_where_it_was_put_last(tmp_path: Path) -> None:
 def test_history_is_downloaded_as_the_command_writes_it(reader: Reader) -> None:
     history = History()
     for name in ("felt_pen.png", "postcode.png", "felt_pen.png"):
-        history.keep(name, read_file(reader, name, (EXAMPLES / name).read_bytes()))
-    history.keep("broken", read_file(reader, "broken.png", b"nothing"))
-    rows = list(csv.DictReader(io.StringIO(history.as_csv(reader.labels))))
+        history.keep(name, read_file(reader, name, (EXAMPLES / name).read_bytes()), reader.labels)
+    history.keep("broken", read_file(reader, "broken.png", b"nothing"), reader.labels)
+    rows = list(csv.DictReader(io.StringIO(history.as_csv())))
     assert [row["label"] for row in rows] == ["7", *"90210", ""]
     objects = json.loads(history.as_json())
     assert [(o["source"], o["text"]) for o in objects][:2] == [
@@ -119,6 +119,19 @@ def test_history_is_downloaded_as_the_command_writes_it(reader: Reader) -> None:
     ]  # fmt: skip
     assert rows[-1]["status"] == objects[-1]["status"] == "error"
     assert "broken.png" in rows[-1]["error"]
+
+
+def test_a_change_of_model_leaves_each_probability_under_its_label(reader: Reader) -> None:
+    read = read_file(reader, "7", (EXAMPLES / "felt_pen.png").read_bytes())
+    history = History()
+    for model, labels in (("digits", reader.labels), ("letters", tuple("3210ABCDEF"))):
+        history.keep(model, read, labels)
+    first, second = csv.DictReader(io.StringIO(history.as_csv()))
+    ((_, reading),) = read
+    told = [f"{p:.6f}" for p in reading.digits[0].probabilities]
+    assert [first[f"p_{label}"] for label in "0123456789"] == told
+    assert [second[f"p_{label}"] for label in "3210ABCDEF"] == told
+    assert first["p_F"] == second["p_9"] == "0.000000"
 
 
 def test_of_a_long_document_the_first_pages_are_read(reader: Reader) -> None:

@@ -34,7 +34,7 @@ def show(
     with right:
         show_number(reading.lines, reading.status)
     if reading.digits:
-        visit.history.keep(f"{visit.model} {name}", [(page, reading)])
+        visit.history.keep(f"{visit.model} {name}", [(page, reading)], visit.reader.labels)
         panels.show_digits(visit, reading, ROOM)
         panels.show_steps(page, reading, ROOM)
 

@@ -55,7 +55,8 @@ def _read(visit: Visit, name: str, content: bytes, key: str) -> Pages:
     if known is not None:
         return known
     with st.spinner(f"Reading {name}"):
-        return visit.history.keep(key, pictures.read_file(visit.reader, name, content))
+        pages = pictures.read_file(visit.reader, name, content)
+    return visit.history.keep(key, pages, visit.reader.labels)
 
 
 def history(visit: Visit) -> None:
@@ -78,7 +79,7 @@ def history(visit: Visit) -> None:
     shares = {"least sure": st.column_config.NumberColumn(format="percent")}
     st.dataframe(rows, hide_index=True, column_config=shares)
     with st.container(horizontal=True):
-        csv = visit.history.as_csv(visit.reader.labels)
+        csv = visit.history.as_csv()
         st.download_button("Download CSV", csv, "readings.csv", "text/csv", on_click="ignore")
         json = visit.history.as_json()
         st.download_button(
