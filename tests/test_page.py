@@ -30,6 +30,7 @@ from streamlit.testing.v1 import AppTest
 
 import digitreader.doors.page
 from digitreader.card import ModelCard
+from digitreader.classifier import SHIPPED, shipped_model
 from digitreader.doors.cli import run
 from digitreader.doors.page import canvas, drawing, front, markup
 from digitreader.doors.page.corrections import NO_DIGIT, Corrections
@@ -267,6 +268,28 @@ def test_a_right_answer_lands_in_its_folder_and_the_history(shown: Shown, tmp_pa
     assert "1 × 1" in app.markdown[-1].value
     assert "folder:wrong" in app.code[0].value
     assert app.dataframe[0].value["text"].tolist() == ["314159\n2026 11 21\n8067", "7"]
+
+
+def test_the_command_to_learn_goes_on_with_the_model_that_is_chosen(
+    shown: Shown, tmp_path: Path
+) -> None:
+    run = tmp_path / "my run"
+    run.mkdir()
+    (run / "model.onnx").write_bytes(shipped_model(SHIPPED).read_bytes())
+    folder = tmp_path / "my corrections"
+    Corrections(folder).keep(np.eye(28, dtype=np.uint8), "1")
+
+    def told() -> AppTest:
+        app = shown("Examples", "--model", "my run/model.onnx", "--corrections", "my corrections")
+        app.session_state["room"] = "History"
+        return app.run()
+
+    app = told()
+    assert not app.code
+    assert "best.keras" in app.markdown[-1].value
+    (run / "best.keras").touch()
+    (code,) = told().code
+    assert code.value == "digitreader train --from 'my run' --dataset 'folder:my corrections'"
 
 
 def test_a_model_with_maps_is_explained_and_its_results_shown(shown: Shown, trained: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 
 import streamlit as st
 
 from digitreader.doors.page import panels, pictures
-from digitreader.doors.page.corrections import Corrections
 from digitreader.doors.page.history import Pages
 from digitreader.doors.page.models import show_model
 from digitreader.doors.page.visit import Visit
@@ -85,19 +86,31 @@ def history(visit: Visit) -> None:
         st.download_button(
             "Download JSON", json, "readings.json", "application/json", on_click="ignore"
         )
-    _show_corrections(visit.corrections)
+    _show_corrections(visit)
 
 
-def _show_corrections(corrections: Corrections) -> None:
-    """Show how many right answers there are, and how to train with them."""
-    counts = corrections.counts()
+def _show_corrections(visit: Visit) -> None:
+    """Show how many right answers there are, and how to train the model with them."""
+    folder, counts = visit.corrections.folder, visit.corrections.counts()
     if not counts:
         return
     told = ", ".join(f"{count} × {label.removeprefix('.')}" for label, count in counts.items())
-    st.markdown(f"**Corrections** in `{corrections.folder}`: {told}. To learn from them:")
-    st.code(
-        f"digitreader train --from shipped --dataset folder:{corrections.folder}", language="shell"
-    )
+    st.markdown(f"**Corrections** in `{folder}`: {told}. To learn from them:")
+    start = _start(visit.model)
+    if start is None:
+        st.markdown(
+            f"`{visit.model}` has no `best.keras` beside it to train: choose another model."
+        )
+        return
+    asked = shlex.join(["--from", start, "--dataset", f"folder:{folder}"])
+    st.code(f"digitreader train {asked}", language="shell")
+
+
+def _start(model: Path | None) -> str | None:
+    """What `digitreader train --from` takes to go on with a model; None: nothing is beside it."""
+    if model is None:
+        return "shipped"
+    return str(model.parent) if model.with_name("best.keras").is_file() else None
 
 
 _pasting = st.components.v2.component(
