@@ -106,6 +106,15 @@ def test_pictures_are_annotated_and_inputs_shown_without_overwriting(tmp_path: P
         (["read", "x.png", "--layout", "line"], 2, "'auto', 'single', 'page'"),
         (["tune", "--trials", "0"], 2, "not in the range x>=1"),
         (
+            ["data", "preview", "optdigits", "-o", "x.png", "--seed", "-1"],
+            2,
+            "not in the range 0<=",
+        ),
+        (["data", "synthesize", "out", "--seed", "-1"], 2, "not in the range 0<="),
+        (["train-finder", "--seed", "-1"], 2, "not in the range 0<="),
+        (["train-finder", "--workers", "0"], 2, "not in the range x>=1"),
+        (["quantize-finder", __file__, "-o", "x.onnx", "--seed", "-1"], 2, "not in the range 0<="),
+        (
             ["read", str(EXAMPLES / "chalk.jpg"), "--model", "none.onnx"],
             3,
             "no model file none.onnx",

@@ -12,7 +12,7 @@ from PIL import Image
 
 from digitreader.cells import CLASSES, NOTHING, OTHER_WRITING, STRIDE
 from digitreader.classifier import Classifier
-from digitreader.doors.cli import cli
+from digitreader.doors.cli import cli, run
 from digitreader.errors import DataError, UsageError
 from digitreader.reading import Box
 from digitreader.training.datasets import load
@@ -279,6 +279,26 @@ def test_a_folder_of_pages_and_its_truth(hands: Hands, tmp_path: Path) -> None:
         list(write_pages(hands, tmp_path / "few", 1))
     with pytest.raises(UsageError, match="no kind of page"):
         list(write_pages(hands, tmp_path / "none", 1, kind="poem"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["--side", "1000", "400"], "side is (1000, 400); expected the shorter first"),
+        (["--side", "0", "400"], "1 to 10000"),
+        (["--digit", "80", "20"], "digit is (80.0, 20.0); expected the smaller first"),
+        (["--digit", "0", "20"], "4 to 280 (70% of a page's shortest side)"),
+        (["--digit", "nan", "20"], "digit is (nan, 20.0)"),
+        (["--side", "60", "60", "--digit", "60", "80"], "4 to 42"),
+    ],
+)
+def test_bounds_that_no_page_can_keep_leave_no_folder(
+    asked: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "p"
+    assert run(["data", "synthesize", str(folder), "--dataset", "optdigits", *asked]) == 2
+    assert message in capsys.readouterr().err
+    assert not folder.exists()
 
 
 def test_the_command_writes_pages(tmp_path: Path) -> None:

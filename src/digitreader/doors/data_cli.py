@@ -21,6 +21,7 @@ FONTS = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A folder of fonts for other writing; those that matplotlib ships by default.",
 )
+SEEDS = click.IntRange(0, 2**32 - 1)
 
 
 @click.group()
@@ -85,7 +86,7 @@ def info(name: str, data_dir: Path | None) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--rows", default=8, show_default=True, type=click.IntRange(1, 100))
 @click.option("--columns", default=12, show_default=True, type=click.IntRange(1, 100))
-@click.option("--seed", default=0, show_default=True, help="Chooses the samples.")
+@click.option("--seed", default=0, show_default=True, type=SEEDS, help="Chooses the samples.")
 @click.option(
     "--augment",
     type=click.Choice(list(WARPS)),
@@ -126,7 +127,9 @@ def preview(  # noqa: PLR0913 (one parameter per option)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--pages", default=100, show_default=True, type=click.IntRange(1))
 @click.option("--kind", help="One kind of page only, as form, table or numbers; all by default.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same pages.")
+@click.option(
+    "--seed", default=0, show_default=True, type=SEEDS, help="The same seed gives the same pages."
+)
 @click.option("--dataset", default="mnist", show_default=True, help="Whose digits write.")
 @click.option(
     "--part",

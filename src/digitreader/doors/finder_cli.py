@@ -10,14 +10,18 @@ import click
 
 from digitreader.doors.bars import progress_bar
 from digitreader.doors.cascade_cli import FILE, OUTPUT
-from digitreader.doors.data_cli import DATA_DIR, FONTS
+from digitreader.doors.data_cli import DATA_DIR, FONTS, SEEDS
 from digitreader.errors import needs_extra
 from digitreader.training.backend import greetings_silenced
 
 STEPS = click.option("--steps", type=int, help="Batches of windows to train on.")
-SEED = click.option("--seed", type=int, help="The same seed gives the same pages.")
+SEED = click.option("--seed", type=SEEDS, help="The same seed gives the same pages.")
 WORKERS = click.option(
-    "--workers", default=1, show_default=True, help="Processes that write pages."
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Processes that write pages.",
 )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from digitreader.errors import UsageError
 from digitreader.reading import Box
 from digitreader.training.synthetic import papers
 from digitreader.training.synthetic.drawings import figure, scribble, underline
@@ -48,12 +49,28 @@ class SyntheticPage:
         return tuple(w for w in self.written if w.label != OTHER)
 
 
+SHARE = 0.7  # of a page's shorter side that a digit may be high
+SMALLEST = 4  # px a digit; a page full of smaller ones takes minutes
+LARGEST = 10_000  # px a side
+
+
 @dataclass(frozen=True)
 class Range:
     """Bounds of a page: its sides and the height of its digits, in px."""
 
     side: tuple[int, int] = (160, 640)
     digit: tuple[float, float] = (18.0, 60.0)
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that no page can keep, naming them."""
+        if not 1 <= self.side[0] <= self.side[1] <= LARGEST:
+            raise UsageError(f"side is {self.side}; expected the shorter first, 1 to {LARGEST}")
+        most = SHARE * self.side[0]
+        if not SMALLEST <= self.digit[0] <= min(self.digit[1], most):
+            raise UsageError(
+                f"digit is {self.digit}; expected the smaller first, "
+                f"{SMALLEST} to {most:g} ({SHARE:.0%} of a page's shortest side)"
+            )
 
 
 def synthetic_page(
@@ -65,7 +82,7 @@ def synthetic_page(
     kind = kind or str(rng.choice(list(KINDS), p=shares / shares.sum()))
     height, width = rng.integers(bounds.side[0], bounds.side[1] + 1, 2)
     low, high = bounds.digit
-    size = float(np.exp(rng.uniform(np.log(low), np.log(min(high, 0.7 * min(height, width))))))
+    size = float(np.exp(rng.uniform(np.log(low), np.log(min(high, SHARE * min(height, width))))))
     sheet = Sheet(papers.rules((int(height), int(width)), 1.6 * size, rng), rng)
     KINDS[kind][1](sheet, hands, size)
     pixels = papers.photographed(papers.lit(sheet.left, rng), size, rng)
