@@ -337,12 +337,17 @@ def test_a_folder_that_goes_away_is_one_line(
     assert not folder.exists()
 
 
-def test_standard_output_that_is_full_is_one_line() -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [["read", str(EXAMPLES / "felt_pen.png")], ["--version"], ["completion", "bash"], ["networks"]],
+    ids=["read", "version", "completion", "networks"],
+)
+def test_standard_output_that_is_full_is_one_line(asked: list[str]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     with Path("/dev/full").open("w") as out:
         done = subprocess.run(
-            [sys.executable, "-m", "digitreader", "read", str(EXAMPLES / "felt_pen.png")],
+            [sys.executable, "-m", "digitreader", *asked],
             stdout=out, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == ExitCode.UNWRITTEN

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
+from pathlib import Path
+from typing import Any
 
 import click
 
 from digitreader import __version__
 from digitreader.errors import AS_ESCAPES, DigitReaderError, ExitCode
+from digitreader.writing import writing
 
 SHELLS = ("bash", "zsh", "fish")
 HOMES = {
@@ -95,13 +98,46 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=AS_ESCAPES)
+    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():  # which is never full
+        sys.stdout = _telling(sys.stdout)
     sys.exit(run(sys.argv[1:]))
+
+
+class _EnoughError(Exception):
+    """Whoever reads our output has enough."""
+
+
+class _Output(FileIO):
+    """Standard output, whose errors are its own: others of the system may be of any file."""
+
+    def write(self, content: Any, /) -> int:
+        """Write, and end well where nobody reads on, or clearly where the disk is full."""
+        try:
+            return super().write(content)
+        except OSError as error:
+            # What is left to write would fail once more when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise _EnoughError from error
+            with writing(Path("standard output")):
+                raise
+
+
+def _telling(stream: TextIOWrapper) -> TextIOWrapper:
+    """Standard output as it was opened, that tells what keeps it from being written."""
+    raw = _Output(stream.fileno(), "w", closefd=False)
+    return TextIOWrapper(
+        BufferedWriter(raw), stream.encoding, AS_ESCAPES,
+        line_buffering=stream.line_buffering, write_through=stream.write_through,
+    )  # fmt: skip
 
 
 def run(arguments: list[str]) -> int:
     """Run one command, print what went wrong as one line, and return the exit code."""
     try:
         code = cli.main(arguments, prog_name="digitreader", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -111,4 +147,6 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return ExitCode.INTERRUPTED
+    except _EnoughError:
+        return ExitCode.OK
     return int(code or ExitCode.OK)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from digitreader.errors import AS_ESCAPES, ExitCode, UsageError
 from digitreader.outputs import FORMATS, annotated, format_of
 from digitreader.reading import Reading
 from digitreader.sources import Failed
-from digitreader.writing import make_folder, whole, writing
+from digitreader.writing import make_folder, whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -225,9 +224,7 @@ def _progress(planned: list[str | Failed], quiet: bool) -> Iterable[str | Failed
 def _stream(output: Path | None, binary: bool) -> Iterator[IO[Any]]:
     """Give where to write: standard output, or a file that gets its name when it is whole."""
     if output is None:
-        with _standard_output():
-            yield sys.stdout.buffer if binary else sys.stdout
-            sys.stdout.flush()
+        yield sys.stdout.buffer if binary else sys.stdout
         return
     with (
         whole(output) as draft,
@@ -236,16 +233,3 @@ def _stream(output: Path | None, binary: bool) -> Iterator[IO[Any]]:
         else draft.open("w", encoding="utf-8", errors=AS_ESCAPES, newline="") as stream,
     ):
         yield stream
-
-
-@contextmanager
-def _standard_output() -> Iterator[None]:
-    """End well where whoever reads our output has enough, and clearly where its disk is full."""
-    try:
-        yield
-    except OSError as error:
-        # What is left to write would fail once more when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            with writing(Path("standard output")):
-                raise
