@@ -15,6 +15,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -220,6 +221,16 @@ def test_labels_are_text_and_never_markup(reader: Reader) -> None:
         markup.confusion([[1]], [label]),
     )
     assert label not in "".join(drawn)
+
+
+def test_boxes_have_the_colours_that_the_captions_name(reader: Reader) -> None:
+    sheet = np.full((60, 240, 3), 255, np.uint8)
+    for x, text in ((20, "W"), (120, "7")):
+        cv2.putText(sheet, text, (x, 45), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (0, 0, 0), 3)
+    page = Page(sheet, "a letter and a digit")
+    steps = steps_of(page, reader.read_page(page))
+    drawn = steps["characters"][(steps["characters"] != sheet).any(axis=2)]  # [N, 3]
+    assert set(drawn.argmax(axis=1)) == {1, 2}  # green, and blue
 
 
 def test_the_steps_are_the_page_s_own(reader: Reader) -> None:

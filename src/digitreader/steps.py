@@ -14,7 +14,7 @@ from digitreader.outputs import annotated
 from digitreader.reading import Reading
 from digitreader.sources import Page
 
-DIGIT, OTHER = (40, 130, 30), (200, 120, 60)  # RGB
+DIGIT, OTHER = (40, 130, 30), (60, 120, 200)  # RGB
 ACROSS = 12  # glyphs a row
 ZOOM = 2  # a glyph's pixels in a picture
 
