@@ -15,7 +15,7 @@ from digitreader.ink import Inked, inked, working_copy
 from digitreader.layout import in_lines, on_page
 from digitreader.main_digit import main_digit
 from digitreader.marks import marks_of
-from digitreader.pieces import SMALL, box_of, shared_part
+from digitreader.pieces import SMALL, box_of, centrality, shared_part
 from digitreader.reading import Box
 from digitreader.sources import Page
 
@@ -124,7 +124,4 @@ def _is_alone(ink: NDArray[np.float32]) -> bool:
 
 def _prominence(found: Found, shape: tuple[int, ...]) -> float:
     """How sure, central and large a character is in its picture."""
-    off_x = abs(found.box.x + found.box.width / 2 - shape[1] / 2) / shape[1]
-    off_y = abs(found.box.y + found.box.height / 2 - shape[0] / 2) / shape[0]
-    central = 1 - max(off_x, off_y)  # 1 in the middle, 1/2 at the border
-    return found.character * central * found.box.height
+    return found.character * centrality(found.box, shape) * found.box.height

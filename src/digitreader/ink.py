@@ -18,6 +18,8 @@ from digitreader.levels import nearest_percentile, percentile
 WORKING_SIDE = 1600  # px; a digit 1% of the page high still has 16 px, 12 MP becomes 2 MP
 LIGHT_SIDE = 400  # px; the light of a page is smooth, so it is estimated on a small copy
 SAME_LEVEL = 8  # grey levels; JPEG ringing and scanner noise stay within it
+PAPER_SHARE = 0.4  # of the picture, that is even paper at least, where its rim is
+BETWEEN = 0.15  # of the paper, that is a shadow at most
 NOISE_SHARE = 90  # percent of the paper that measures its noise; on clean paper all is 0
 NOISE_SAMPLE = 300_000  # px are enough to measure it
 NOISES = 3.0  # times that noise is still noise: five deviations where it is Gaussian
@@ -133,11 +135,11 @@ def _local_median(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _even_level(plane: NDArray[np.uint8]) -> float | None:
     """The paper's level where it is the same everywhere; None where light varies."""
     rim = np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
-    for level, least in ((float(np.median(rim)), 0.4), (float(np.median(plane)), 0.7)):
+    for level, least in ((float(np.median(rim)), PAPER_SHARE), (float(np.median(plane)), 0.7)):
         away = np.abs(plane.astype(np.float32) - level)
         paper = float((away <= SAME_LEVEL).mean())
         between = float((away <= 3 * SAME_LEVEL).mean()) - paper  # vignette, shadow
-        if paper > least and between < 0.15 * paper:
+        if paper > least and between < BETWEEN * paper:
             return level
     return None
 

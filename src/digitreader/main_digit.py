@@ -14,6 +14,7 @@ from digitreader.pieces import (
     LEGIBLE,
     Piece,
     box_of,
+    centrality,
     joined,
     longest,
     overlap,
@@ -46,11 +47,8 @@ def _main_piece(pieces: list[Piece], shape: tuple[int, ...]) -> Piece:
 def _prominence(piece: Piece, shape: tuple[int, ...]) -> float:
     """Size times centrality; a piece that runs out of the picture counts less."""
     box = piece.box
-    off_x = abs(box.x + box.width / 2 - shape[1] / 2) / shape[1]
-    off_y = abs(box.y + box.height / 2 - shape[0] / 2) / shape[0]
-    central = 1 - max(off_x, off_y)  # 1 in the middle, 1/2 at the border
     whole = 0.5 if sides_cut(box, shape) else 1.0
-    return math.sqrt(piece.mass) * longest(box) * central * whole
+    return math.sqrt(piece.mass) * longest(box) * centrality(box, shape) * whole
 
 
 def _is_border_line(piece: Piece, pieces: list[Piece], shape: tuple[int, ...]) -> bool:

@@ -108,6 +108,13 @@ def sides_cut(box: Box, shape: tuple[int, ...]) -> int:
     return (box.x <= 0) + (box.y <= 0) + (box.right >= width) + (box.bottom >= height)
 
 
+def centrality(box: Box, shape: tuple[int, ...]) -> float:
+    """How central a box lies in a picture: 1 in the middle, 1/2 at the border."""
+    off_x = abs(box.x + box.width / 2 - shape[1] / 2) / shape[1]
+    off_y = abs(box.y + box.height / 2 - shape[0] / 2) / shape[0]
+    return 1 - max(off_x, off_y)
+
+
 def usual_height(pieces: list[Piece]) -> float:
     """Median height, each piece weighed by its height, so that specks do not count."""
     heights = np.sort(np.array([p.box.height for p in pieces], np.float64))

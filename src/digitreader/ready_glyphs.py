@@ -16,12 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitreader.glyphs import BOX, CENTRE, OFF_CENTRE, SIDE
-from digitreader.ink import LEAST_CONTRAST, SAME_LEVEL, SPECK_AREA, SPECKS, STRONG
+from digitreader.ink import (
+    BETWEEN,
+    LEAST_CONTRAST,
+    PAPER_SHARE,
+    SAME_LEVEL,
+    SPECK_AREA,
+    SPECKS,
+    STRONG,
+)
 
 Glyph = NDArray[np.uint8]
 Glyphs = NDArray[np.uint8]
-PAPER_SHARE = 0.4  # of the picture, that is even paper at least
-BETWEEN = 0.15  # of the paper, that is a shadow at most
 CLEAN = 0.9  # of the paper, that has no noise at all
 
 
