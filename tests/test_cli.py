@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from digitreader import __version__
-from digitreader.doors.cli import HOMES, run
+from digitreader.doors.cli import ALIASES, HOMES, run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -152,6 +152,14 @@ def test_paths_are_checked_before_the_model_is_loaded(capsys: pytest.CaptureFixt
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([name, "--help"]) == 0
     assert f"Usage: digitreader {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_another_name_of_a_command_stands_in_its_help(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([name, "--help"]) == 0
+    assert f"`digitreader {name}`" in capsys.readouterr().out
 
 
 def test_version_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:

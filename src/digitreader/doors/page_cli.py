@@ -35,7 +35,7 @@ def page(port: int, host: str, model: Path | None, corrections: Path, no_browser
     """Open the page in the browser: upload, draw, photograph.
 
     It shows what was read and why, and takes the right answer where a digit is wrong. Pictures
-    stay on this machine. Ctrl-C ends it.
+    stay on this machine. Ctrl-C ends it. `digitreader app` is the same command.
 
     \b
     digitreader page
