@@ -40,7 +40,7 @@ from digitreader.training.synthetic.pages import KINDS
 from digitreader.training.synthetic.pens import Colour
 from digitreader.training.synthetic.pens import Ink as Coverage
 from digitreader.training.synthetic.sheet import Sheet
-from machine import describe
+from machine import describe, models
 from pool import OURS, Engine, OurReader, Run, outcomes, sample
 from scores import count_lines, lines_row, share
 from sets import PAGE, PAGED, add_data, writers
@@ -233,6 +233,7 @@ def main() -> None:
     run = Run(options.data, True, options.workers, options.limit)
     result = {
         "command": "python benchmarks/ink.py" + (f" --limit {run.limit}" if run.limit else ""),
+        "models": models(),
         "machine": describe("digitreader", "numpy", "opencv-python-headless"),
         "pixels": against_truth(run),
         "read": downstream(run),

@@ -30,7 +30,7 @@ from digitreader.outputs import write_json_file
 from digitreader.reader import Reader
 from digitreader.training.datasets import hold_out, load
 from digitreader.training.metrics import score
-from machine import describe
+from machine import describe, models
 from nothing import EMPTY
 from peers import compare
 from pool import OURS, OurReader, Run, outcomes
@@ -48,8 +48,9 @@ def main() -> None:
     """Measure what is asked for, print it and write it down."""
     options = arguments()
     run = Run(options.data, options.held_out, options.workers, options.limit)
-    told = {"model": Reader(options.model).model, "command": command(options),
-            "machine": describe(*VERSIONS), "held_out": options.held_out}  # fmt: skip
+    told = {"model": Reader(options.model).model, "models": models(options.model),
+            "command": command(options), "machine": describe(*VERSIONS),
+            "held_out": options.held_out}  # fmt: skip
     result = dict(told)
     for part in options.parts:
         result[part] = PARTS[part](options.model, run)

@@ -34,7 +34,7 @@ from PIL import Image
 
 import digitreader
 from digitreader.outputs import write_json_file
-from machine import describe
+from machine import describe, models
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
@@ -60,6 +60,7 @@ def main() -> None:
         raise SystemExit("expected the load generator hey: apt-get install hey")
     result: dict[str, Any] = {
         "command": "python benchmarks/service.py",
+        "models": models(),
         "machine": describe("fastapi", "uvicorn", "onnxruntime"),
         "workers": options.workers,
         "seconds": options.seconds,

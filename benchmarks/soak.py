@@ -30,7 +30,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from digitreader.outputs import write_json_file
-from machine import describe
+from machine import describe, models
 from service import EXAMPLES, family, service
 
 HERE = Path(__file__).parent
@@ -122,6 +122,7 @@ def main() -> None:
     found = compared(samples)
     result = {
         "command": f"python benchmarks/soak.py --minutes {options.minutes:g}",
+        "models": models(),
         "machine": describe("fastapi", "uvicorn", "onnxruntime"),
         "workers": options.workers,
         "minutes": options.minutes,

@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from digitreader.classifier import shipped_model
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 Row = dict[str, Any]
@@ -49,10 +52,18 @@ def section(title: str, words: str) -> Iterator[str]:
 
 
 def about(told: Row) -> str:
-    """Return where a result comes from."""
+    """Return where a result comes from, and which of its models no longer ship."""
+    known = told.get("models", {}).items()
+    earlier = [f"`{name}.onnx`" for name, digest in known if not ships(name, digest)]
+    of = f", with an earlier {' and an earlier '.join(earlier)} than ships now" if earlier else ""
     machine = told.get("machine")
     on = f" Machine: {machine['processor']}, {machine['cores']} cores." if machine else ""
-    return f"Measured by `{told['command']}`.{on}"
+    return f"Measured by `{told['command']}`{of}.{on}"
+
+
+def ships(name: str, digest: str) -> bool:
+    """Whether the model of that name still is the file whose SHA-256 begins so."""
+    return sha256(shipped_model(name).read_bytes()).hexdigest().startswith(digest)
 
 
 # --- parts of reading.json ----------------------------------------------------------------------

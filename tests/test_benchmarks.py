@@ -23,6 +23,7 @@ import measured
 import speed_growth
 import speed_pages
 from corruptions import CORRUPTIONS, corrupted
+from machine import models
 from peers import dark_on_light, digits_in, in_rows, numbers_in, prepared
 from scores import (
     Answer,
@@ -183,6 +184,19 @@ def test_geometric_harm_is_as_large_as_said() -> None:
     assert set(tall) == {14}
     moved = (corrupted("translate", bar) > 127).any(axis=1).argmax(axis=1) - 13
     assert set(np.abs(moved)) == {3}
+
+
+# --- what pages say of results ------------------------------------------------------------------
+
+
+def test_a_result_says_which_of_its_models_no_longer_ship(tmp_path: Path) -> None:
+    now = models()
+    assert measured.about({"command": "c", "models": now}) == "Measured by `c`."
+    (tmp_path / "mine.onnx").write_bytes(b"another")
+    other = models(tmp_path / "mine.onnx")
+    assert other["finder"] == now["finder"]
+    said = measured.about({"command": "c", "models": other})
+    assert said == "Measured by `c`, with an earlier `digits.onnx` than ships now."
 
 
 # --- speed --------------------------------------------------------------------------------------
