@@ -5,10 +5,11 @@
     python benchmarks/speed.py --scale 0.001 --runs 1     # a look whether it works; nothing is kept
 
 Each part runs in a process of its own. Contestants take turns, after a first round that does not
-count; what is told is the median, and how many times as fast ours is as each other. Networks that
-others run are not trained: time does not depend on weights. A part is written to
-`benchmarks/results/speed.json` as it is done, with the load that the machine had before, which
-should be near 0; the cost against size is drawn to `docs/images/speed.png`.
+count but on Ray; what is told is the median, and how many times as fast ours is as each other.
+Networks that others run are not trained: time does not depend on weights. A part is written to
+`benchmarks/results/speed.json` as it is done, with the load of the minute before it, which should
+be near 0 unless another part was measured then; the cost against size is drawn to
+`docs/images/speed.png`.
 """
 
 from __future__ import annotations

@@ -67,8 +67,10 @@ def alone(plan: Plan) -> dict[str, Any]:
         OURS: (reader.classify, glyphs),
         "keras predict": (partial(same_network(reader).predict, verbose=0), scaled),
     }
-    times = {name: _median_ms(call, images[: plan.count(CALLS[name])])
-             for name, (call, images) in calls.items()}  # fmt: skip
+    contestants = {name: partial(_median_ms, call, images[: plan.count(CALLS[name])])
+                   for name, (call, images) in calls.items()}  # fmt: skip
+    samples = in_turn(contestants, plan.runs)
+    times = {name: median(own) for name, own in samples.items()}
     return {**times, "ratio": times["keras predict"] / times[OURS]}
 
 
@@ -78,6 +80,5 @@ def same_network(reader: Reader) -> Any:
 
 
 def _median_ms(call: Any, images: NDArray[Any]) -> float:
-    call(images[:1])  # which does not count
     times = [seconds_of(partial(call, images[i : i + 1])) for i in range(len(images))]
     return 1000 * median(times)

@@ -1,4 +1,4 @@
-"""A page of paper full of digits through `Reader.read`, beside RapidOCR and Tesseract.
+"""A page of paper full of digits through `digitreader read`, beside RapidOCR and Tesseract.
 
 The page is A4 at 300 dpi, white, 2480×3508 px, a JPEG file as scanners write it. On it stand
 MNIST's test digits, 50 px high (4 mm), in numbers of five, in rows spread over the page.
@@ -24,7 +24,7 @@ from digitreader.reading import Box
 from peers import Rapid, Tesseract, digits_in, in_rows
 from scores import Found, count_lines, count_marks
 from sets import Case
-from speed_clock import OURS, Plan, in_turn, seconds_of, told
+from speed_clock import OURS, PROGRAM, Plan, in_turn, seconds_of, told, whole_process
 
 SHAPE = (3508, 2480)
 GLYPH = 70  # px that MNIST's 28 become
@@ -72,26 +72,30 @@ def _places(count: int) -> list[tuple[int, int]]:
 
 
 def full_page(plan: Plan) -> dict[str, Any]:
-    """Seconds for a page of 200 digits, and what was right on it."""
-    case, reader = page(plan, plan.count(DIGITS)), Reader()
+    """Seconds for a page of 200 digits, and what was right on it.
+
+    Ours and Tesseract are whole programs, from their start to their end; RapidOCR has started.
+    """
+    case = page(plan, plan.count(DIGITS))
     assert case.digits is not None
+    readers: dict[str, Callable[[Path], tuple[str, ...]]] = {}
+    if not Rapid.missing():
+        readers[RAPID] = _rapid()
+    if not Tesseract.missing():
+        readers[TESSERACT] = _tesseract
     with TemporaryDirectory() as folder:
         file = save(case, Path(folder))
-        readers: dict[str, Callable[[Path], tuple[str, ...]]] = {
-            OURS: lambda file: reader.read(file).lines
+        ours = Reader().read(file)
+        lines = {OURS: ours.lines, **{name: read(file) for name, read in readers.items()}}
+        calls: dict[str, Callable[[], float]] = {
+            OURS: lambda: whole_process(*PROGRAM, "read", str(file))[0],
+            **{name: partial(seconds_of, partial(read, file)) for name, read in readers.items()},
         }
-        if not Rapid.missing():
-            readers[RAPID] = _rapid()
-        if not Tesseract.missing():
-            readers[TESSERACT] = _tesseract
-        lines = {name: count_lines(case.lines, read(file)) for name, read in readers.items()}
-        calls = {name: partial(seconds_of, partial(read, file)) for name, read in readers.items()}
         samples = in_turn(calls, plan.runs)
-        digits = reader.read(file).digits
-    found = [Found(digit.label or "", digit.box) for digit in digits]
+    found = [Found(digit.label or "", digit.box) for digit in ours.digits]
     return {
         **told(samples, "seconds"),
-        "lines": {name: own._asdict() for name, own in lines.items()},
+        "lines": {name: count_lines(case.lines, own)._asdict() for name, own in lines.items()},
         "digits": count_marks(case.digits, found)._asdict(),
     }
 

@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterator
 from measured import Row, about, between, result, table
 
 OURS = "digitreader"
-HEAD = ("what", "digitreader", "aim", "others, in the same run")
+HEAD = ("what", "digitreader", "aim", "others, in the same run", "load before")
 Cells = tuple[str, str, str]
 
 
 def page(before: str) -> str:
     """Put what was measured between the page's marks."""
     told = result("speed")
-    rows = [(what, *cells(told[what])) for what, cells in ROWS.items() if what in told]
+    rows = [(what, *cells(told[what]), f"{told[what]['load_before']}")
+            for what, cells in ROWS.items() if what in told]  # fmt: skip
     parts = [*table(HEAD, rows), "", about(told)]
     for title, section in SECTIONS.items():
         if title in told:
-            parts += ["", *section(told[title])]
+            load = told[title]["load_before"]
+            parts += ["", *section(told[title]), "", f"(Load before: {load}.)"]
     parts += ["", *team(result("team"))]
     return between(before, parts)
 
@@ -28,17 +30,17 @@ def together(told: Row) -> Cells:
 
 
 def alone(told: Row) -> Cells:
-    other = f"Keras `predict`, same network {told['keras predict']:.0f} ms ({times(told['ratio'])})"
+    other = f"Keras `predict`, same network {told['keras predict']:.0f} ms, {times(told['ratio'])}"
     return f"{told[OURS]:.3f} ms", "0.1 ms", other
 
 
 def cold(told: Row) -> Cells:
-    other = f"script with Keras {process(told['keras'])} ({times(told['ratio_of_seconds'])})"
+    other = f"script with Keras {process(told['keras'])}, {times(told['ratio_of_seconds'])}"
     return process(told[OURS]), "0.30 s, 150 MB", other
 
 
 def process(row: Row) -> str:
-    return f"{row['seconds_median']:.2f} s, {row['peak_mb_median']:.0f} MB"
+    return f"{seconds(row)}, {row['peak_mb_median']:.0f} MB"
 
 
 def files(told: Row) -> Cells:
@@ -76,17 +78,17 @@ def full_page(told: Row) -> Cells:
 
 
 def rate(row: Row) -> str:
-    return f"{row['per_second_median']:,.0f}"
+    low, high = row["per_second_min_max"]
+    return f"{row['per_second_median']:,.0f} ({low:,.0f}–{high:,.0f})"
 
 
 def seconds(row: Row) -> str:
-    return f"{row['seconds_median']:.2f} s"
+    low, high = row["seconds_min_max"]
+    return f"{row['seconds_median']:.2f} s ({low:.2f}–{high:.2f})"
 
 
 def others(told: Row, cell: Callable[[Row], str]) -> str:
-    return "; ".join(
-        f"{name} {cell(told[name])} ({times(x)})" for name, x in told["ratios"].items()
-    )
+    return "; ".join(f"{name} {cell(told[name])}, {times(x)}" for name, x in told["ratios"].items())
 
 
 def times(ratio: float) -> str:

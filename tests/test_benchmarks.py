@@ -20,11 +20,12 @@ sys.path.append(str(Path(__file__).parent.parent / "docs"))
 import fast
 import measured
 
+import speed_batch
 import speed_growth
 import speed_pages
 from corruptions import CORRUPTIONS, corrupted
 from machine import models
-from peers import dark_on_light, digits_in, in_rows, numbers_in, prepared
+from peers import Rapid, Tesseract, dark_on_light, digits_in, in_rows, numbers_in, prepared
 from scores import (
     Answer,
     Found,
@@ -230,6 +231,31 @@ def test_memory_counts_when_all_runs() -> None:
     assert rss == {"first": 100, "last": 100, "least": 100, "most": 104}
 
 
+def test_a_page_is_timed_as_the_whole_command_that_reads_it(
+    tiny: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for peer in (Rapid, Tesseract):
+        monkeypatch.setattr(peer, "missing", lambda: "not now")
+    monkeypatch.setattr(speed_pages, "SHAPE", (600, 600))
+    monkeypatch.setattr(speed_pages, "whole_process", lambda *_: (9.0, 0.0))
+    row = speed_pages.full_page(tiny)
+    assert row[OURS]["seconds_median"] == 9
+    assert row["lines"][OURS]["truth"] == row["digits"]["truth"] == 1
+
+
+def test_files_are_read_in_turn_with_peers(tiny: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[list[str]] = []
+
+    def turns(contestants: dict[str, Any], runs: int) -> dict[str, list[float]]:
+        rounds.append(list(contestants))
+        return dict.fromkeys(contestants, [1.0] * runs)
+
+    monkeypatch.setattr(speed_batch, "in_turn", turns)
+    monkeypatch.setattr(speed_batch, "_peers_on_files", lambda *_: {speed_batch.KERAS: float})
+    speed_batch.picture_files(tiny)
+    assert rounds == [[OURS, speed_batch.KERAS]]
+
+
 @pytest.mark.parametrize("count", [1, 7, 200, 1000])
 def test_a_page_of_digits_says_where_they_are(count: int, tiny: Plan) -> None:
     case = speed_pages.page(tiny, count)
@@ -260,9 +286,10 @@ def test_speed_is_measured_and_told(tiny: Plan, monkeypatch: pytest.MonkeyPatch)
     assert 30 < million["memory_mb"]["pss"]["most"] <= million["memory_mb"]["rss"]["most"] < 4000
     assert list(growth["glyphs"]) == ["1", "10"]
     assert list(growth["pages"]) == ["1", "3"]
-    results_of = {"speed": {"command": "c", **results}, "team": measured.result("team")}
+    loaded = {title: {"load_before": 0.3, **part} for title, part in results.items()}
+    results_of = {"speed": {"command": "c", **loaded}, "team": measured.result("team")}
     monkeypatch.setattr(fast, "result", results_of.__getitem__)
     page = fast.page("<!-- numbers: made by `make docs` -->\n<!-- end of numbers -->")
     assert "| MNIST from Parquet to Parquet |" in page
-    assert "for 70 | 5 s |" in page
+    assert "for 70 | 5 s | – | 0.3 |" in page
     assert "A glyph among 10 takes" in page
