@@ -15,9 +15,11 @@ mpl.use("Agg")
 
 import numpy as np
 from matplotlib import pyplot as plt
+from numpy.typing import NDArray
 
 from digitreader.reader import Reader
 from digitreader.writing import whole
+from speed_batch import MNIST
 from speed_clock import Plan, seconds_of
 from speed_pages import page, save
 
@@ -37,11 +39,10 @@ def growth(plan: Plan) -> dict[str, Any]:
     glyphs = _of_glyphs(reader, plan)
     pages = _of_pages(reader, plan)
     slope, base = np.polyfit(list(pages), list(pages.values()), 1)
-    each = glyphs[max(glyphs)] / max(glyphs)
     told = {
         "glyphs": {str(n): seconds for n, seconds in glyphs.items()},
-        "microseconds_each": 1e6 * each,
-        "linear_from": min(n for n in glyphs if glyphs[n] / n <= CLOSE * each),
+        "microseconds_each": 1e6 * glyphs[max(glyphs)] / max(glyphs),
+        "linear_from": linear_from(glyphs),
         "pages": {str(n): seconds for n, seconds in pages.items()},
         "page_seconds": float(base),
         "page_milliseconds_each": 1000 * float(slope),
@@ -51,13 +52,27 @@ def growth(plan: Plan) -> dict[str, Any]:
     return told
 
 
+def linear_from(glyphs: Costs) -> int:
+    """The size from which on a glyph costs next to nothing more than among the most."""
+    each = glyphs[max(glyphs)] / max(glyphs)
+    dear = [n for n, seconds in glyphs.items() if seconds / n > CLOSE * each]
+    return min(n for n in glyphs if n > max(dear, default=0))
+
+
 def _of_glyphs(reader: Reader, plan: Plan) -> Costs:
-    """One digit so many times, held in memory once: the time does not depend on what is seen."""
-    one = plan.digits(1).images
+    """Real digits, from the first again where there are no more: a doubtful one takes longer."""
     most = plan.count(MOST_GLYPHS)
     sizes = [10**i for i in range(8) if 10**i < most] + [most]
-    many = {n: np.broadcast_to(one, (n, *one.shape[1:])) for n in sizes}
-    return {n: _seconds(partial(reader.classify, own)) for n, own in many.items()}
+    some = plan.digits(min(MNIST, most)).images
+    return {n: _seconds(partial(repeated, reader.classify, some, n)) for n in sizes}
+
+
+def repeated(
+    call: Callable[[NDArray[np.uint8]], object], some: NDArray[np.uint8], count: int
+) -> None:
+    """Call it with so many glyphs in all, those of uint8 [N, 28, 28] again and again."""
+    for start in range(0, count, len(some)):
+        call(some[: count - start])
 
 
 def _of_pages(reader: Reader, plan: Plan) -> Costs:
@@ -70,11 +85,12 @@ def _of_pages(reader: Reader, plan: Plan) -> Costs:
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """Median of calls, of which the first does not count if it is a short one."""
+    """Median of calls, after one that does not count."""
+    call()
     times: list[float] = []
     while sum(times) < ENOUGH:
         times.append(seconds_of(call))
-    return median(times[1:] or times)
+    return median(times)
 
 
 def draw(told: dict[str, Any], path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from digitreader.reading import Box
 
@@ -270,6 +271,23 @@ def test_a_page_of_digits_says_where_they_are(count: int, tiny: Plan) -> None:
         assert 30 < height < speed_pages.ROW
         left[max(0, y - 9) : y + height + 9, max(0, x - 9) : x + width + 9] = 255
     assert left.min() > 250  # no ink is outside of the boxes, but for its soft edge
+
+
+def test_digits_come_again_until_there_are_enough() -> None:
+    seen: list[NDArray[np.uint8]] = []
+    speed_growth.repeated(seen.append, np.arange(3, dtype=np.uint8), 7)
+    assert [part.tolist() for part in seen] == [[0, 1, 2], [0, 1, 2], [0]]
+
+
+def test_the_call_that_warms_up_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([5.0, 2.0])  # both longer than is enough
+    monkeypatch.setattr(speed_growth, "seconds_of", lambda call: call())
+    assert speed_growth._seconds(lambda: next(times)) == 2
+
+
+def test_cost_is_linear_from_where_no_larger_size_costs_more() -> None:
+    assert speed_growth.linear_from({1: 1.05, 10: 15.0, 100: 105.0, 1000: 1000.0}) == 100
+    assert speed_growth.linear_from({1: 1.0, 10: 10.0}) == 1
 
 
 def test_speed_is_measured_and_told(tiny: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
