@@ -5,9 +5,10 @@
 The requests come from hey (`apt-get install hey`), on the same machine: it keeps a rate, where wrk
 goes as fast as it is answered. Two pictures are sent: a digit of MNIST's form as PNG, which the
 classifier reads at once, and one of 28×28 that is not, at which the finder looks, too. In turn:
-as fast as 20 connections can; 200 requests a second; five times as many as were read in the first
-part, for long; 5 s later, again as fast as can be; and SIGTERM in the middle of such a load.
-hey keeps a million answers, so where there are more the overload's rate is a lower bound; its
+as fast as 20 connections can; 200 requests a second; for long, up to five times as many as were
+read in the first part, from 200 connections; 5 s later, again as fast as can be; and SIGTERM in
+the middle of 200 a second. A connection waits for its answer, so fewer are sent than hey is asked
+for. It keeps a million answers, so where there are more the overload's rate is a lower bound; its
 connections are dealt to the workers as they come, evenly or not, which makes "as fast as can be"
 differ by a fifth from run to run. Written to `benchmarks/results/service.json`.
 """
@@ -64,6 +65,7 @@ def main() -> None:
         "machine": describe("fastapi", "uvicorn", "onnxruntime"),
         "workers": options.workers,
         "seconds": options.seconds,
+        "overload_seconds": options.overload_seconds,
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, picture in pictures(Path(folder)).items():

@@ -180,21 +180,23 @@ def service(told: Row) -> Iterator[str]:
     yield from section(
         "The service",
         f"{told['workers']} workers, and the load generator on the same cores; {told['seconds']} s "
-        "each.",
+        f"each, the overload {told['overload_seconds']} s. Read are those answered by 200; times "
+        "are those of all answers, refusals included.",
     )
-    head = ("sent", "answered a second", "of these 200", "p50", "p99")
+    head = ("sent", "read a second", "read of those answered", "p50", "p99")
     rows = [
         (f"{name}, {how}", *service_cells(row))
         for name in ("MNIST form", "28×28")
         for how, row in told[name].items()
     ]
-    asked = f"{over['asked_per_second']:,.0f} a second, from 200 connections"
-    rows += [(f"MNIST form, {asked}", *service_cells(over)), ("5 s later", *service_cells(later))]
+    sent = sum((over["statuses"] | over["errors"]).values()) / told["overload_seconds"]
+    flood = f"MNIST form, {sent:,.0f} a second, from 200 connections"
+    rows += [(flood, *service_cells(over)), ("5 s later", *service_cells(later))]
     yield from table(head, rows)
     yield ""
-    refused = ", ".join(f"{n:,} of {code}" for code, n in over["statuses"].items() if code != "200")
+    refused = ", ".join(f"{n:,} by {code}" for code, n in over["statuses"].items() if code != "200")
     yield (
-        f"In the overload there were {refused or 'no'} refusals besides, and memory went from "
+        f"Refused in the overload were {refused or 'none'}, and memory went from "
         f"{memory['first']:.0f} to {memory['last']:.0f} MB ({memory['least']:.0f} to "
         f"{memory['most']:.0f}). Of {end['taken']:,} requests taken before SIGTERM ended the "
         f"service under load, {end['lost']} had no answer."

@@ -201,6 +201,15 @@ def test_a_result_says_which_of_its_models_no_longer_ship(tmp_path: Path) -> Non
     assert said == "Measured by `c`, with an earlier `digits.onnx` than ships now."
 
 
+def test_an_overload_is_told_by_what_was_sent_not_by_what_was_to_be() -> None:
+    result = measured.result("service")
+    answers = {"statuses": {"200": 300, "503": 500}, "errors": {"timeout": 100}}
+    over = result["overload"] | {"asked_per_second": 5000.0} | answers
+    page = "\n".join(measured.service(result | {"overload": over, "overload_seconds": 3}))
+    assert "the overload 3 s" in page
+    assert "MNIST form, 300 a second, from 200 connections" in page
+
+
 # --- speed --------------------------------------------------------------------------------------
 
 
