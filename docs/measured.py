@@ -22,7 +22,11 @@ def page(before: str) -> str:
     """Return the whole page."""
     del before
     reading = result("reading")
-    made = "Made by `make docs` from the files in `benchmarks/results`. Intervals are 95%."
+    made = (
+        "Made by `make docs` from the files in `benchmarks/results`. Intervals are 95%. Lines of "
+        "one page stand or fall together, so theirs come from resampling pages, where there are "
+        "ten or more and not all are alike."
+    )
     lines = ["# How well pictures are read", "", made]
     for part, section in SECTIONS.items():
         if part in reading:
@@ -81,8 +85,7 @@ def synthetic(told: Row) -> Iterator[str]:
         "Pages written by people, and printed in fonts, that no model was trained on. A line is "
         "right when all its digits are, whatever its spaces; lines read beyond those of the page "
         "count as errors. A digit is right when its box overlaps the true one by half and its "
-        "label is the true one. Lines of one page stand or fall together, so intervals come from "
-        "resampling pages, where there are ten or more and not all are alike.",
+        "label is the true one.",
     )
     head = ("pages", "number", "lines right", "of", "interval", "digits' F1", "interval",
             "boxes' F1")  # fmt: skip
@@ -92,11 +95,8 @@ def synthetic(told: Row) -> Iterator[str]:
 
 def pages_cells(name: str, row: Row) -> tuple[str, ...]:
     lines, digits = row["lines"], row["digits"]
-    by_pages = lines["accuracy_95_by_page"]
-    right, of, _ = shares(lines)
-    return (name, f"{row['pages']:,}", right, of, interval(by_pages or lines["accuracy_95"]),
-            percent(digits["f1"]), interval(digits["f1_95_by_page"]),
-            percent(digits["found_f1"]))  # fmt: skip
+    return (name, f"{row['pages']:,}", *shares(lines), percent(digits["f1"]),
+            interval(digits["f1_95_by_page"]), percent(digits["found_f1"]))  # fmt: skip
 
 
 def invented(told: dict[str, Row]) -> Iterator[str]:
@@ -246,9 +246,10 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 
 def shares(row: Row) -> tuple[str, str, str]:
-    """How many are right, of how many, and the interval of the share."""
+    """How many are right, of how many, and the interval of the share, of lines by page."""
     right = f"{row['right']:,} ({percent(row['accuracy'])})" if row["n"] else "–"
-    return right, f"{row['n']:,}", interval(row["accuracy_95"])
+    bounds = row.get("accuracy_95_by_page") or row["accuracy_95"]
+    return right, f"{row['n']:,}", interval(bounds)
 
 
 def interval(bounds: tuple[float, float] | None) -> str:

@@ -201,6 +201,12 @@ def test_a_result_says_which_of_its_models_no_longer_ship(tmp_path: Path) -> Non
     assert said == "Measured by `c`, with an earlier `digits.onnx` than ships now."
 
 
+def test_intervals_of_lines_are_those_by_page() -> None:
+    row = {**share(8, 10), "accuracy_95_by_page": [0.1, 0.9]}
+    assert measured.shares(row) == ("8 (80.00%)", "10", "10.00%–90.00%")
+    assert measured.shares(share(10, 10))[2] == "72.25%–100.00%"
+
+
 def test_an_overload_is_told_by_what_was_sent_not_by_what_was_to_be() -> None:
     result = measured.result("service")
     answers = {"statuses": {"200": 300, "503": 500}, "errors": {"timeout": 100}}
