@@ -15,6 +15,7 @@ from typing import Any
 from digitreader.classifier import shipped_model
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+LOOK_ALIKES = "O o D Q l I i Z z S s B b g q"  # that `benchmarks/nothing.py` leaves out
 Row = dict[str, Any]
 
 
@@ -102,7 +103,8 @@ def pages_cells(name: str, row: Row) -> tuple[str, ...]:
 def invented(told: dict[str, Row]) -> Iterator[str]:
     yield from section(
         "Digits that are none",
-        "Pictures without a digit. Each that is read is made up, whether called ok or unsure.",
+        "Pictures without a digit. Each that is read is made up, whether called ok or unsure. "
+        f"Letters that look like digits ({LOOK_ALIKES}) are not among them.",
     )
     head = ("pictures", "number", "digits a picture", "called ok", "pictures with any", "interval")
     rows = [(name, row) for top, all_ in told.items()

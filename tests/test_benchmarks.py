@@ -21,6 +21,7 @@ sys.path.append(str(Path(__file__).parent.parent / "docs"))
 import fast
 import measured
 
+import nothing
 import speed_batch
 import speed_growth
 import speed_pages
@@ -199,6 +200,13 @@ def test_a_result_says_which_of_its_models_no_longer_ship(tmp_path: Path) -> Non
     assert other["finder"] == now["finder"]
     said = measured.about({"command": "c", "models": other})
     assert said == "Measured by `c`, with an earlier `digits.onnx` than ships now."
+
+
+def test_pages_name_the_letters_that_are_left_out() -> None:
+    assert measured.LOOK_ALIKES.split() == list(nothing.LOOK_ALIKES)
+    for page in ("measured", "accuracy"):
+        text = Path(measured.__file__).with_name(f"{page}.md").read_text("utf-8")
+        assert f"({measured.LOOK_ALIKES})" in text
 
 
 def test_intervals_of_lines_are_those_by_page() -> None:
