@@ -5,8 +5,8 @@
 First against the truth: synthetic pages are drawn once as ink alone and once on paper, in light,
 photographed; the F-measure of pixels tells how much of the ink a stage gives back. Ruled lines
 are neither right nor wrong. Then by what comes of it: everything after the ink stays as it is,
-and real and synthetic pictures are read. All of it on the held-out variant, since it is for
-choosing; result in `benchmarks/results/ink.json`.
+and real and synthetic pictures are read. Synthetic pages are the held-out ones, since this is for
+choosing; the real pictures have no such variant. Result in `benchmarks/results/ink.json`.
 
 Sauvola & Pietikäinen 2000, "Adaptive document image binarization": T = m(1 + k(s/R − 1)), with
 mean m and deviation s of a window, R = 128, k = 0.5. Wolf & Jolion 2004, "Extraction and

@@ -2,7 +2,7 @@
 
     python benchmarks/reading.py                      # all of it, on the test pictures
     python benchmarks/reading.py --peers              # and Tesseract and RapidOCR beside
-    python benchmarks/reading.py --held-out           # other pages and writers: to choose by
+    python benchmarks/reading.py --held-out           # other synthetic pages: to choose by
     python benchmarks/reading.py --parts photo --limit 5
 
 - sets: MNIST's test images through `classify`; collections of single digits, and photographed
@@ -10,6 +10,9 @@
 - synthetic: written pages whose every digit is known; lines, and digits by their boxes.
 - invented: empty papers, letters and glyphs; every digit read in them is made up.
 - photo: one picture of 12 megapixels; seconds, memory, boxes.
+
+Held out are other images of MNIST, other writers' synthetic pages, papers and letters; collections
+and photographs have no held-out variant and are the same either way.
 
 A line is right when all its digits are; lines read beyond those of the page count as errors.
 Data come from `--data` or $DIGITREADER_DATA. `benchmarks/results/reading.json` is written when
@@ -67,7 +70,7 @@ def arguments() -> argparse.Namespace:
     add("--model", type=Path, help="an .onnx file; the shipped one where none is named")
     add("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="only these")
     add("--peers", action="store_true", help="read a sample with Tesseract and RapidOCR, too")
-    add("--held-out", action="store_true", help="the pictures to choose by, not the test's")
+    add("--held-out", action="store_true", help="pictures to choose by, where there are others")
     add("--limit", type=int, help="only so many pictures of each set, to try it out")
     add("--workers", type=int, default=os.cpu_count(), help="processes")
     add("--output", type=Path, help="folder of the results")

@@ -1,7 +1,9 @@
 """The pictures that are read, each with its truth: real ones, and synthetic pages.
 
 A set's pictures are opened or made one by one, as they are asked for, so that several processes
-can share the work. Pictures without digits are in `nothing.py`.
+can share the work. MNIST's and the synthetic pages have a held-out variant, to choose by; the
+collections and photographs are few, have none, and were looked at as choices were made. Pictures
+without digits are in `nothing.py`.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class Pictures:
     case: Callable[[int], Case]
 
 
-MakeSet = Callable[[Path, bool], Pictures]  # from the data folder; True: the held-out variant
+MakeSet = Callable[[Path, bool], Pictures]  # from the data folder; True: held out, if it can be
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +78,7 @@ def data_folder(text: str) -> Path:
 
 
 def files(folder: str, *starts: str, layout: Layout = "single") -> MakeSet:
-    """Pictures of a folder with a `labels.csv`, those whose name starts so."""
+    """Pictures of a folder with a `labels.csv`, those whose name starts so; held out, the same."""
 
     def make(data: Path, held_out: bool) -> Pictures:
         del held_out
@@ -95,7 +97,7 @@ def files(folder: str, *starts: str, layout: Layout = "single") -> MakeSet:
 
 
 def arrays(name: str) -> MakeSet:
-    """Single digits of an .npz file."""
+    """Single digits of an .npz file; held out, the same."""
 
     def make(data: Path, held_out: bool) -> Pictures:
         del held_out

@@ -75,7 +75,12 @@ def ships(name: str, digest: str) -> bool:
 
 
 def sets(rows: dict[str, Row]) -> Iterator[str]:
-    yield from ("## Real pictures", "")
+    yield from section(
+        "Real pictures",
+        "The sets besides MNIST are handwriting of other people, never trained on, but they were "
+        "looked at to choose how training digits are bent and how much the finder and the "
+        "classifier count, so other pictures may be read a little worse.",
+    )
     yield from table(("pictures", "right", "of", "interval"),
                      ((name, *shares(row)) for name, row in rows.items()))  # fmt: skip
 
@@ -158,7 +163,8 @@ def ink(told: Row) -> Iterator[str]:
         "Ways to find the ink",
         "F-measure of pixels on synthetic pages whose ink is known, by the value from which the "
         "answer counts as ink, and what is read with each when all else stays as it is: "
-        "pictures of single digits, and lines of pages.",
+        "pictures of single digits, and lines of pages. The synthetic pages are held-out ones, the "
+        "rest are real pictures as above.",
     )
     stages = list(told["pixels"])
     cuts, names = list(told["pixels"][stages[0]]), list(told["read"][stages[0]])
