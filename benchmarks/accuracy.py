@@ -41,7 +41,7 @@ SEEDS = {
     "nano": 5, "fast": 5,
 }  # fmt: skip
 TIMED = ("fast",)  # its runs have all cores
-PLAIN_FIGURES = ("parameters", "multiply_adds", "bytes", "cores", "processor")  # of any run
+PLAIN_FIGURES = ("parameters", "multiply_adds", "bytes")  # of any run
 
 
 def main() -> None:
@@ -97,7 +97,7 @@ def measured(
         "multiply_adds": networks.multiply_adds(network),
         "bytes": (out / "model.onnx").stat().st_size,
         "seconds": run.seconds,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "cores": cores(),
         "processor": describe()["processor"],
         "recipe": recipe.as_dict(),
     }
@@ -126,8 +126,18 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         result[name] = {
             **over_seeds(own, "loss", "ece", "seconds"),
             **{key: own[-1][key] for key in PLAIN_FIGURES},
+            "machines": list(dict.fromkeys(map(machine_of, own))),
         }
     return result
+
+
+def cores() -> int:
+    """So many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine_of(row: dict[str, Any]) -> str:
+    return f"{row['cores']} core{'s' * (row['cores'] > 1)} of {row['processor']}"
 
 
 def told(name: str, row: dict[str, Any]) -> str:
@@ -136,7 +146,7 @@ def told(name: str, row: dict[str, Any]) -> str:
         f"{name:10} {100 * row['accuracy_mean']:.3f}%{spread}, loss {row['loss_mean']:.4f}, "
         f"{row['seeds']} seeds, {row['parameters']:,} parameters, "
         f"{row['multiply_adds'] / 1e6:.2f} M multiply-adds, {row['bytes'] / 1e6:.2f} MB, "
-        f"{row['seconds_mean']:.0f} s on {row['cores']} cores"
+        f"{row['seconds_mean']:.0f} s on {' and '.join(row['machines'])}"
     )
 
 

@@ -8,6 +8,8 @@ from measured import LOOK_ALIKES, RESULTS, Row, about, between, percent, result,
 
 from digitreader.training import networks
 
+TRAINING = "seconds of the epochs' steps, without start-up, validation and saving"
+
 
 def page(before: str) -> str:
     """Put what was measured between the page's marks."""
@@ -37,8 +39,8 @@ def recipes(rows: dict[str, Row]) -> Iterator[str]:
         "Means over seeds, each of which read the 10,000 test images once, at the end of a recipe "
         "that was chosen without them; ± is the standard deviation. Loss is the mean negative "
         "log-likelihood in nats of the calibrated probabilities, ECE the expected calibration "
-        "error in 15 bins. Multiply-adds are those of one image. Run one with `digitreader train "
-        "--recipe NAME --seed N`.",
+        "error in 15 bins. Multiply-adds are those of one image; training is "
+        f"{TRAINING}. Run one with `digitreader train --recipe NAME --seed N`.",
     )
     head = ("recipe", "accuracy", "±", "seeds", "loss", "ECE", "parameters", "multiply-adds",
             "model.onnx", "training")  # fmt: skip
@@ -56,8 +58,7 @@ def recipe(row: Row) -> tuple[str, ...]:
         f"{row['parameters']:,}",
         f"{row['multiply_adds'] / 1e6:.2f} M",
         f"{row['bytes'] / 1e6:.2f} MB",
-        f"{row['seconds_mean']:,.0f} s on {row['cores']} core{'s' * (row['cores'] > 1)} of "
-        f"{row['processor']}",
+        f"{row['seconds_mean']:,.0f} s on {' and '.join(row['machines'])}",
     )
 
 
@@ -125,7 +126,7 @@ def side_by_side(told: Row) -> Iterator[str]:
         "Networks side by side",
         "Every network under the default recipe, and those of the starting projects under their "
         "own as well, with all cores to itself: means over seeds, ± their standard deviation, of "
-        "accuracies on the 10,000 test images; seconds from the start of training to its end.",
+        f"accuracies on the 10,000 test images; {TRAINING}.",
     )
     head = ("network", "parameters", "multiply-adds", "seeds", "default recipe", "training",
             "its own recipe", "training")  # fmt: skip
@@ -146,7 +147,7 @@ def backends(told: Row) -> Iterator[str]:
     yield from section(
         "Keras's backends",
         f"The recipe `{told['recipe']}` by one command on each, with all cores: accuracies on the "
-        "10,000 test images, seconds of the whole training, its tracing and compiling among them.",
+        f"10,000 test images; {TRAINING}. What is traced and compiled at the first step counts.",
     )
     head = ("backend, computing in", "version", "seeds", "accuracy", "training")
     yield from table(head, (
@@ -161,7 +162,7 @@ def study(rows: dict[str, Row]) -> Iterator[str]:
         "What was tried",
         "Errors on 5,000 training images held out, and the loss after calibration; means over "
         "folds. Views are nine: the image and it moved by a pixel. Bent are the same images, "
-        "each in four ways: 20,000.",
+        f"each in four ways: 20,000. Training is {TRAINING}.",
     )
     head = ("variant", "folds", "errors", "by views", "bent", "loss", "parameters", "training")
     yield from table(head, (

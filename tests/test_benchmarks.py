@@ -65,6 +65,16 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(a: Any, b: Any)
     assert area(np.array(a, np.float32), np.array(b, np.float32)) == pytest.approx(np.mean(pairs))
 
 
+def test_a_recipe_s_row_names_all_machines_it_was_trained_on() -> None:
+    pytest.importorskip("keras", reason="training needs the extra: pip install '.[train]'")
+    import accuracy
+
+    known = measured.result("accuracy")["runs"][-1]
+    rows = [known | {"cores": 2, "processor": "A"}, known | {"cores": 1, "processor": "B"}]
+    (row,) = accuracy.table([*rows, rows[0]]).values()
+    assert row["machines"] == ["2 cores of A", "1 core of B"]
+
+
 def test_a_misread_line_is_one_error() -> None:
     row = lines_row([count_lines(["12", "34"], ["12", "94"])])
     assert (row["right"], row["n"], row["extra"]) == (1, 2, 0)
