@@ -29,7 +29,7 @@ from digitreader.training import networks
 from digitreader.training.recipes import RECIPES, Recipe
 from digitreader.training.train import train
 from machine import describe
-from seeds import over_seeds
+from seeds import last_form, over_seeds
 from sets import add_data
 from shipped import other_seeds, shipped
 from side_by_side import not_done, side_by_side
@@ -120,9 +120,7 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Mean and standard deviation over the seeds of each recipe's last form."""
     result = {}
     for name in (name for name in SEEDS if any(row["name"] == name for row in rows)):
-        own = [row for row in rows if row["name"] == name]
-        forms = [Recipe.from_dict({**row["recipe"], "seed": 0}) for row in own]
-        own = [row for row, form in zip(own, forms, strict=True) if form == forms[-1]]
+        own = last_form(rows, name)
         result[name] = {
             **over_seeds(own, "loss", "ece", "seconds"),
             **{key: own[-1][key] for key in PLAIN_FIGURES},

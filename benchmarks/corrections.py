@@ -5,7 +5,7 @@
 The corrections are the digits of `nsysu` that it reads wrong: other hands, faint, small and
 off-centre. They are taught by the recipe `corrections`, and by it without a bound on what is
 forgotten. Trainings run side by side, a core each; those there are kept, so a stopped
-benchmark goes on.
+benchmark goes on, unless another model ships by now.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from digitreader.outputs import write_json_file
 from digitreader.reader import Reader
 from digitreader.training.finetune import finetune, recipe_for
 from digitreader.training.recipes import RECIPES, Recipe
-from machine import describe
+from machine import describe, models
+from seeds import last_form
 from sets import add_data, arrays
 from side_by_side import not_done, side_by_side
 
@@ -44,7 +45,8 @@ def main() -> None:
     add_data(parser)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    rows = json.loads(RESULT.read_text(encoding="utf-8"))["runs"] if RESULT.exists() else []
+    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    rows = still_true(known)
     mnist = options.data / "mnist"
     wanted = ((name, recipe_for(RECIPES["corrections"], "shipped", mnist)
                .with_changes(dataset=DATASET, seed=seed, **changes).resolved())
@@ -54,10 +56,16 @@ def main() -> None:
         work = partial(taught, digits=Path(folder), data=mnist)
         for row in side_by_side(work, not_done(wanted, rows), os.cpu_count() or 1):
             rows.append(row)
-            result = {"command": COMMAND, "machine": describe(), "forms": table(rows), "runs": rows}
+            about = {"command": COMMAND, "models": models(), "machine": describe()}
+            result = {**about, "forms": table(rows), "runs": rows}
             write_json_file(result, RESULT)
     for form, row in table(rows).items():
         print(form, row)
+
+
+def still_true(known: Row) -> list[Row]:
+    """Return the rows of a result, none where it is of a model that no longer ships."""
+    return list(known["runs"]) if known.get("models") == models() else []
 
 
 def write_wrong(data: Path, folder: Path) -> None:
@@ -88,10 +96,10 @@ def taught(name: str, recipe: Recipe, *, digits: Path, data: Path) -> Row:
 
 
 def table(rows: list[Row]) -> dict[str, Row]:
-    """Means over the seeds of each form."""
+    """Means over the seeds of each form, in its last recipe."""
     result = {}
     for name in (name for name in FORMS if any(row["name"] == name for row in rows)):
-        own = [row for row in rows if row["name"] == name]
+        own = last_form(rows, name)
         keys = ("n", "before", "after", "held_out", "known", "known_after", "start_share")
         result[name] = {"seeds": len(own), **{key: mean(row[key] for row in own) for key in keys}}
     return result

@@ -40,7 +40,9 @@ if __name__ == "__main__":
         "load_before": f"{os.getloadavg()[0]:.1f}"
     }  # above the number of cores, times mean little
     results = [measured(Path(run)) for run in sys.argv[1:]]
-    write_json_file({"machine": describe(*packages) | busy, "runs": results}, RESULTS)
+    command = " ".join(["python benchmarks/exports.py", *sys.argv[1:]])
+    machine = describe(*packages) | busy
+    write_json_file({"command": command, "machine": machine, "runs": results}, RESULTS)
     for result in results:
         print(result["model"], result["errors_of_10000"])
         for row in result["formats"]:

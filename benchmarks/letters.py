@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import string
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from digitreader.training.synthetic.hands import stroke_hands
 from digitreader.training.train import train
 from digitreader.writing import whole
 from machine import describe
-from seeds import over_seeds
+from seeds import last_form, over_seeds
 from sets import add_data
+from side_by_side import not_done
 
 RESULT = Path(__file__).parent / "results" / "letters.json"
 COMMAND = "python benchmarks/letters.py"
@@ -62,28 +64,33 @@ def main() -> None:
     options.runs.mkdir(parents=True, exist_ok=True)
     result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {"runs": []}
     for part in options.only:
-        done = [row["seed"] for row in result["runs"] if row["part"] == part]
-        for seed in (seed for seed in range(SEEDS[part]) if seed not in done):
-            result["runs"].append(measured(part, seed, options.runs, options.data))
+        for _, recipe in not_done(wanted(part), result["runs"]):
+            result["runs"].append(measured(part, recipe, options.runs, options.data))
             result |= {"command": COMMAND, "machine": describe(), "parts": table(result["runs"])}
             write_json_file(result, RESULT)
     for part, row in table(result["runs"]).items():
         print(part, row)
 
 
-def measured(part: str, seed: int, runs: Path, data: Path) -> dict[str, Any]:
-    """Train with a seed, or go on; return the row of its result."""
+def wanted(part: str) -> Iterator[tuple[str, Recipe]]:
+    """Yield a part's recipe with each of its seeds, whatever folder its pictures are in."""
+    for seed in range(SEEDS[part]):
+        yield part, RECIPE.with_changes(dataset=f"npz:{part}.npz", seed=seed).resolved()
+
+
+def measured(part: str, recipe: Recipe, runs: Path, data: Path) -> dict[str, Any]:
+    """Train by a recipe, or go on; return the row of its result."""
     pictures = runs / f"{part}.npz"
     if not pictures.exists():
         write_pictures(part, data, pictures)
-    out = runs / f"{part}-{seed}"
-    recipe = RECIPE.with_changes(dataset=f"npz:{pictures}", seed=seed).resolved()
-    run = train(recipe, out, resume=(out / "recipe.json").exists())
+    out = runs / f"{part}-{recipe.seed}"
+    own = recipe.with_changes(dataset=f"npz:{pictures}")
+    run = train(own, out, resume=(out / "recipe.json").exists())
     assert run.test is not None
-    print(f"{part}, seed {seed}: {run.test.summary()}, {run.seconds:.0f} s", flush=True)
+    print(f"{part}, seed {recipe.seed}: {run.test.summary()}, {run.seconds:.0f} s", flush=True)
     return {
-        "part": part,
-        "seed": seed,
+        "name": part,
+        "seed": recipe.seed,
         "n": run.test.n,
         "errors": run.test.errors,
         "accuracy": run.test.accuracy,
@@ -91,7 +98,7 @@ def measured(part: str, seed: int, runs: Path, data: Path) -> dict[str, Any]:
         "ece": run.test.reliability.error,
         "read": read_right(out / "model.onnx", pictures),
         "seconds": run.seconds,
-        "recipe": {**recipe.as_dict(), "dataset": f"npz:{pictures.name}"},
+        "recipe": recipe.as_dict(),
     }
 
 
@@ -105,10 +112,10 @@ def read_right(model: Path, file: Path) -> float:
 
 
 def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Mean and standard deviation over the seeds of each part."""
+    """Mean and standard deviation over the seeds of each part, in the recipe's last form."""
     result = {}
-    for part in (part for part in SEEDS if any(row["part"] == part for row in rows)):
-        own = [row for row in rows if row["part"] == part]
+    for part in (part for part in SEEDS if any(row["name"] == part for row in rows)):
+        own = last_form(rows, part)
         result[part] = {"n": own[0]["n"], **over_seeds(own, "read", "ece", "seconds")}
     return result
 

@@ -32,6 +32,7 @@ from digitreader.training.metrics import score
 from digitreader.training.recipes import Recipe
 from digitreader.training.train import train
 from machine import describe
+from seeds import last_form
 from side_by_side import not_done, side_by_side
 
 COMMAND = "python benchmarks/study.py"
@@ -131,12 +132,10 @@ def viewed(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.floa
 
 
 def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Means over the folds of each variant."""
+    """Means over the folds of each variant's last form."""
     result = {}
-    for name in VARIANTS:
-        own = [row for row in rows if row["name"] == name]
-        if not own:
-            continue
+    for name in (name for name in VARIANTS if any(row["name"] == name for row in rows)):
+        own = last_form(rows, name)
         result[name] = {
             "folds": len(own),
             "parameters": own[-1]["parameters"],

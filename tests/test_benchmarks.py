@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from digitreader.reading import Box
+from digitreader.training.recipes import Recipe
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 sys.path.append(str(Path(__file__).parent.parent / "docs"))
@@ -44,6 +45,8 @@ from scores import (
     paired,
     share,
 )
+from seeds import last_form
+from side_by_side import not_done
 from speed_batch import a_million, from_parquet, settled
 from speed_clock import OURS, Plan, in_turn, told
 
@@ -63,6 +66,40 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(a: Any, b: Any)
 
     pairs = [(x > y) + 0.5 * (x == y) for x in a for y in b]
     assert area(np.array(a, np.float32), np.array(b, np.float32)) == pytest.approx(np.mean(pairs))
+
+
+def test_only_the_last_form_of_a_recipe_counts() -> None:
+    recipes = Recipe(epochs=1), Recipe(epochs=2), Recipe(epochs=2, seed=1, fold=1)
+    rows = [{"name": "a", "recipe": recipe.as_dict()} for recipe in recipes]
+    other = {"name": "b", "recipe": Recipe(epochs=3).as_dict()}
+    assert last_form([*rows, other], "a") == rows[1:]
+
+
+def test_letters_are_trained_anew_by_another_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("keras", reason="training needs the extra: pip install '.[train]'")
+    import letters
+
+    done = [{"name": part, "recipe": recipe.as_dict()} for part, recipe in letters.wanted("test")]
+    assert not_done(letters.wanted("test"), done) == []
+    monkeypatch.setattr(letters, "RECIPE", letters.RECIPE.with_changes(epochs=1))
+    assert len(not_done(letters.wanted("test"), done)) == len(done) == 3
+
+
+def test_corrections_are_taught_anew_to_another_model() -> None:
+    pytest.importorskip("keras", reason="training needs the extra: pip install '.[train]'")
+    from corrections import still_true
+
+    rows = [{"name": "corrections"}]
+    assert still_true({"models": models(), "runs": rows}) == rows
+    assert still_true({"models": models() | {"digits": "0"}, "runs": rows}) == []
+    assert still_true({}) == []
+
+
+def test_every_result_names_its_command() -> None:
+    results = {file.name: file.read_text("utf-8") for file in measured.RESULTS.glob("*.json")}
+    assert len(results) > 10
+    said = '"command": "python benchmarks/'
+    assert [name for name, text in results.items() if said not in text] == []
 
 
 def test_a_recipe_s_row_names_all_machines_it_was_trained_on() -> None:
