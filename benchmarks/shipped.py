@@ -44,39 +44,50 @@ Glyphs = NDArray[np.uint8]
 
 
 def shipped(data: Path) -> dict[str, Any]:
-    """Calibration, what is no digit, and harm."""
+    """What is measured of the file that ships, and its pictures drawn."""
     path = shipped_model("digits")
     classifier, test = Classifier.open(path), test_images(data)
     probabilities = classifier.probabilities(test.images)
-    scores = score(probabilities, test.targets, classifier.card.labels)
-    print(f"shipped: {scores.summary()}, calibration error {scores.reliability.error:.4f}")
-    plots.reliability(scores, IMAGES / "reliability.png")
+    plots.reliability(
+        score(probabilities, test.targets, classifier.card.labels), IMAGES / "reliability.png"
+    )
     plots.risk(probabilities, test.targets, IMAGES / "risk.png")
     plots.errors(test, probabilities, DISPUTED, IMAGES / "errors.png")
-    glyphs = others(data)
-    draw_surest(classifier, glyphs[ALPHABETS], IMAGES / "signs.png")
+    draw_surest(classifier, others(data)[ALPHABETS], IMAGES / "signs.png")
     return {
-        "bytes": path.stat().st_size,
-        "work": work(path, classifier.card, test.images),
-        "test": scores.as_dict(),
+        **measured(path, data),
         "disputed": {
             "indices": DISPUTED,
             "read_as_labelled": int((probabilities[list(DISPUTED)].argmax(axis=1)
                                      == test.targets[list(DISPUTED)]).sum()),
         },
-        "not_a_digit": against_others(classifier, probabilities, glyphs),
-        "harmed": harmed(classifier, test),
     }  # fmt: skip
+
+
+@cache
+def measured(path: Path, data: Path) -> dict[str, Any]:
+    """Calibration, what is no digit, and harm, of a file of ours that knows what is no digit."""
+    classifier, test = Classifier.open(path), test_images(data)
+    probabilities = classifier.probabilities(test.images)
+    scores = score(probabilities, test.targets, classifier.card.labels)
+    print(f"{path.stem}: {scores.summary()}, calibration error {scores.reliability.error:.4f}")
+    return {
+        "bytes": path.stat().st_size,
+        "work": work(path, classifier.card, test.images),
+        "test": scores.as_dict(),
+        "not_a_digit": against_others(classifier, probabilities, others(data)),
+        "harmed": harmed(classifier, test),
+    }
 
 
 def other_seeds(runs: Path, data: Path) -> dict[str, Any]:
     """The same figures of the file that ships and of those that the runs of other seeds make."""
-    rows = [figures(shipped_model("digits"), 0, data)]
+    rows = [row_of(0, measured(shipped_model("digits"), data))]
     for seed in OTHER_SEEDS:
         quick, thorough, plain = (in_8_bits(runs / f"{name}-{seed}") for name in PARTS.values())
         out = runs / f"shipped-{seed}.onnx"
         join(quick, thorough, out, plain=plain, data_dir=data / "mnist")
-        rows.append(figures(out, seed, data))
+        rows.append(row_of(seed, measured(out, data)))
     means = ("loss", "ece", "multiply_adds", "bytes", "harmed", ALPHABETS, LETTERS)
     return {"rows": rows, **over_seeds(rows, *means)}
 
@@ -90,26 +101,18 @@ def in_8_bits(run: Path) -> Path:
     return folder / written.files[0]
 
 
-def figures(path: Path, seed: int, data: Path) -> dict[str, Any]:
-    """One row: a file of ours that knows what is no digit, on all that the shipped one is."""
-    classifier, test = Classifier.open(path), test_images(data)
-    probabilities = classifier.probabilities(test.images)
-    scores = score(probabilities, test.targets, classifier.card.labels)
-    against = against_others(classifier, probabilities, others(data))
-    row = {
+def row_of(seed: int, told: dict[str, Any]) -> dict[str, Any]:
+    """One row of what is measured of a file."""
+    test = told["test"]
+    return {
         "seed": seed,
-        "errors": scores.errors,
-        "n": scores.n,
-        "accuracy": scores.accuracy,
-        "loss": scores.loss,
-        "ece": scores.reliability.error,
-        "bytes": path.stat().st_size,
-        "multiply_adds": work(path, classifier.card, test.images)["mean"],
-        "harmed": harmed(classifier, test)["mean"],
-        **{name: against[name]["auroc_sum"] for name in against},
+        **{name: test[name] for name in ("errors", "n", "accuracy", "loss")},
+        "ece": test["reliability"]["ece"],
+        "bytes": told["bytes"],
+        "multiply_adds": told["work"]["mean"],
+        "harmed": told["harmed"]["mean"],
+        **{name: against["auroc_sum"] for name, against in told["not_a_digit"].items()},
     }
-    print(f"seed {seed}: {scores.summary()}", flush=True)
-    return row
 
 
 @cache

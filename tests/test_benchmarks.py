@@ -75,6 +75,14 @@ def test_only_the_last_form_of_a_recipe_counts() -> None:
     assert last_form([*rows, other], "a") == rows[1:]
 
 
+def test_the_shipped_model_has_the_same_figures_among_those_of_other_seeds() -> None:
+    pytest.importorskip("keras", reason="training needs the extra: pip install '.[train]'")
+    from shipped import row_of
+
+    result = measured.result("accuracy")
+    assert row_of(0, result["shipped"]) == result["other seeds"]["rows"][0]
+
+
 def test_letters_are_trained_anew_by_another_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("keras", reason="training needs the extra: pip install '.[train]'")
     import letters
