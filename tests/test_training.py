@@ -19,11 +19,12 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 
 from digitreader.card import ModelCard  # noqa: E402
-from digitreader.classifier import Classifier, shipped_model  # noqa: E402
+from digitreader.classifier import Classifier, shipped_model, softmax  # noqa: E402
 from digitreader.errors import DataError, DivergedError, ModelError, StoppedError, UsageError  # noqa: E402
 from digitreader.training import export, networks, recipes  # noqa: E402
 from digitreader.training.datasets import Split, load  # noqa: E402
 from digitreader.training.evaluate import evaluate  # noqa: E402
+from digitreader.training.metrics import score  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
 from digitreader.training.teacher import softened  # noqa: E402
 from digitreader.training.train import images_of, train  # noqa: E402
@@ -177,7 +178,16 @@ def test_the_model_file_and_the_network_score_the_same(unbroken: Path) -> None:
 
 
 def test_the_temperature_makes_held_out_digits_likelier(unbroken: Path) -> None:
-    card = Classifier.open(unbroken / "model.onnx").card
+    classifier = Classifier.open(unbroken / "model.onnx")
+    card = classifier.card
+    held = images_of(load("optdigits"), QUICK, None).held
+    assert held is not None
+    logits = classifier.logits(held.images)
+    fitted, plain = (
+        score(softmax(logits / np.float32(temperature)), held.targets, card.labels).loss
+        for temperature in (card.temperature, 1)
+    )
+    assert fitted < plain
     assert 0.05 < card.temperature < 20
     assert card.trained["recipe"]["network"] == "dense-64-dropout"
 
@@ -241,8 +251,14 @@ def test_averaged_weights_are_the_result_and_training_goes_on_with_its_own(tmp_p
     with np.load(tmp_path / "run" / "last.npz") as state:
         pairs = [(v.numpy(), state[str(i)]) for i, v in enumerate(result.variables)]
     assert max(np.abs(kept - own).max() for kept, own in pairs if kept.ndim == 4) > 1e-4
-    going_on = train(recipe.with_changes(epochs=2), tmp_path / "run", resume=True)
-    assert len(going_on.history) == 2
+
+    def interrupt(epochs: float, logs: dict[str, float]) -> None:
+        if epochs > 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert len(train(recipe, tmp_path / "broken", report=interrupt).history) == 1
+    train(recipe, tmp_path / "broken", resume=True)
+    assert history(tmp_path / "broken") == history(tmp_path / "run")
 
 
 def test_a_network_that_saw_what_is_no_digit_says_so(tmp_path: Path, optdigits: Any) -> None:
