@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from digitreader.errors import DivergedError, UsageError
 from digitreader.finder import REACH, Finder
 from digitreader.training import page_network, train_finder
 from digitreader.training.train_finder import FinderRecipe
+from digitreader.writing import only_one
 
 tf = pytest.importorskip("tensorflow")
 
@@ -49,6 +53,11 @@ def test_a_killed_run_goes_on_and_the_file_reads(
 
     with pytest.raises(_KilledError):
         train_finder.train_finder(TINY, tmp_path / "killed", report=kill)
+    told = (tmp_path / "killed" / "recipe.json").read_bytes()
+    assert json.loads(told)["precision"] in {"float32", "bfloat16"}
+    with pytest.raises(UsageError, match="was started with another steps, seed"):
+        train_finder.train_finder(replace(TINY, steps=8, seed=0), tmp_path / "killed", resume=True)
+    assert (tmp_path / "killed" / "recipe.json").read_bytes() == told
     resumed = train_finder.train_finder(TINY, tmp_path / "killed", resume=True)
     ink = np.random.default_rng(0).integers(0, 256, (64, 96, 2), np.uint8)
     cells = [Finder.open(path).cells(ink) for path in (whole, resumed)]
@@ -64,6 +73,23 @@ def test_a_killed_run_goes_on_and_the_file_reads(
         train_finder.train_finder(TINY, tmp_path / "whole")
     with pytest.raises(UsageError, match="no run to resume"):
         train_finder.train_finder(TINY, tmp_path / "new", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [("steps", 0), ("seed", -1), ("learning_rate", float("nan")), ("averaged", 1.0)],
+)
+def test_a_knob_that_makes_no_sense_is_named(knob: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{knob} is {value}; expected"):
+        replace(TINY, **{knob: value})
+
+
+def test_a_folder_is_kept_to_one_finder(tmp_path: Path) -> None:
+    with only_one(tmp_path, "training"), pytest.raises(UsageError, match="another training"):
+        train_finder.train_finder(TINY, tmp_path)
+    (tmp_path / "recipe.json").write_text('{"network": "tiny"}', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"recipe\.json: not a finder's recipe"):
+        train_finder.train_finder(TINY, tmp_path, resume=True)
 
 
 def test_the_loss_is_least_where_the_truth_is_said() -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import keras
 import numpy as np
@@ -45,6 +46,11 @@ from digitreader.training.synthetic.writers import writers_with
 from digitreader.training.teacher import Teacher
 from digitreader.training.team import Team, together
 from digitreader.writing import make_folder, only_one
+
+if TYPE_CHECKING:
+    from digitreader.training.train_finder import FinderRecipe
+
+    AnyRecipe: TypeAlias = Recipe | FinderRecipe
 
 NO_CLASS = ""  # the label of what is no digit
 VIEWS = "views"  # where a teacher's answers are kept for later epochs
@@ -97,12 +103,14 @@ def train(  # noqa: PLR0913 (all but the first two by name)
 
 
 @contextmanager
-def begun(out: Path, recipe: Recipe, resume: bool) -> Iterator[None]:
+def begun(
+    out: Path, recipe: AnyRecipe, resume: bool, read: Callable[[str], AnyRecipe] = named
+) -> Iterator[None]:
     """Keep a run's folder to this training, with its recipe in it."""
     make_folder(out)
     with only_one(out, "training"):
-        check_folder(out, recipe, resume)  # another may have come and gone since
-        write_json_file(recipe.as_dict(), out / "recipe.json")
+        check_folder(out, recipe, resume, read)  # another may have come and gone since
+        write_json_file(asdict(recipe), out / "recipe.json")
         yield
 
 
@@ -273,8 +281,13 @@ def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(str(out / "tensorboard"), write_graph=False)]
 
 
-def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
-    """Refuse a folder that holds another run, or none where one is to be gone on with."""
+def check_folder(
+    out: Path, recipe: AnyRecipe, resume: bool, read: Callable[[str], AnyRecipe] = named
+) -> None:
+    """Refuse a folder that holds another run, or none where one is to be gone on with.
+
+    `read` opens the recipe that was written there.
+    """
     written = out / "recipe.json"
     if not resume:
         if written.exists():
@@ -282,8 +295,8 @@ def check_folder(out: Path, recipe: Recipe, resume: bool) -> None:
         return
     if not written.exists():
         raise UsageError(f"there is no run to resume in {out}: recipe.json is missing")
-    before = named(str(written)).as_dict()
-    changed = [knob for knob, value in recipe.as_dict().items() if before[knob] != value]
+    before = asdict(read(str(written)))
+    changed = [knob for knob, value in asdict(recipe).items() if before[knob] != value]
     if changed:
         raise UsageError(
             f"the run in {out} was started with another {', '.join(changed)}: go on with the same "

@@ -8,9 +8,10 @@ Batch i of a seed is always the same, so a resumed run sees what the whole one w
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,13 +23,13 @@ from numpy.typing import NDArray
 
 import digitreader
 from digitreader.errors import DivergedError, UsageError
-from digitreader.outputs import write_json_file
 from digitreader.training import export, page_network
 from digitreader.training.epochs import save
-from digitreader.training.recipes import Recipe
-from digitreader.training.synthetic.windows import batches
+from digitreader.training.recipes import Bounds, Recipe
+from digitreader.training.synthetic.windows import MakeHands, batches
 from digitreader.training.synthetic.writers import writers
-from digitreader.writing import make_folder, whole
+from digitreader.training.train import begun, check_folder
+from digitreader.writing import whole
 
 Tensor = Any  # Keras ships no types
 
@@ -36,6 +37,13 @@ ROW = 100  # steps
 KEEP = 500  # steps between two states to go on from
 
 Reporter = Callable[[int, float], None]  # steps done, loss of late
+
+BOUNDS: Bounds = (
+    (("steps", "batch_size"), lambda v: v >= 1, "1 or more"),
+    (("width", "learning_rate", "clip"), lambda v: 0 < v < math.inf, "above 0"),
+    (("warm_up", "averaged"), lambda v: 0 <= v < 1, "from 0 up to 1"),
+    (("seed",), lambda v: 0 <= v < 2**32, "from 0 to 4294967295"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,14 @@ class FinderRecipe:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, naming the knob."""
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)!r}; expected 1 or more")
+        for names, holds, expected in BOUNDS:
+            for name in names:
+                if not holds(value := getattr(self, name)):
+                    raise UsageError(f"{name} is {value!r}; expected {expected}")
+
+    def resolved(self) -> FinderRecipe:
+        """Return a copy with nothing left to the machine."""
+        return replace(self, precision=Recipe(precision=self.precision).resolved().precision)
 
 
 def train_finder(  # noqa: PLR0913 (all but the first two by name)
@@ -74,20 +87,40 @@ def train_finder(  # noqa: PLR0913 (all but the first two by name)
     """Train by a recipe into a folder, or go on there; return the model file.
 
     Raises:
-        UsageError: the folder holds a run and `resume` is not set, or holds none and it is.
+        UsageError: the folder holds a run and `resume` is not set, or holds none and it is; or
+            it was made by another recipe, or another process trains there.
         DataError: MNIST or the fonts are missing.
         DivergedError: the loss is no number any more.
     """
-    _check_folder(out, resume)
+    recipe = recipe.resolved()
+    check_folder(out, recipe, resume, _written)
     make_hands = partial(writers, fonts, "train", data_dir, recipe.dataset)
     make_hands()  # what is missing is said now, not by a worker
-    make_folder(out)
-    write_json_file(asdict(recipe), out / "recipe.json")
-    keras.utils.set_random_seed(recipe.seed)
-    precision = Recipe(precision=recipe.precision).resolved().precision
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    with begun(out, recipe, resume, _written):
+        network = _fit(recipe, out, make_hands, workers, report)
+        network.optimizer.finalize_variable_values(network.trainable_variables)  # the average
+        network = export.in_float32(network)
+        save(network, out / "finder.keras")
+        card = {"recipe": asdict(recipe), "digitreader": digitreader.__version__}
+        return export.write_finder(network, out / "finder.onnx", card)
+
+
+def _written(path: str) -> FinderRecipe:
+    """The recipe in a run's file; knobs that are not in it have their defaults."""
     try:
-        network = _last(out) or _begun(recipe)
+        return FinderRecipe(**json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError, UsageError) as error:
+        raise UsageError(f"{path}: not a finder's recipe that can be read ({error})") from error
+
+
+def _fit(
+    recipe: FinderRecipe, out: Path, make_hands: MakeHands, workers: int, report: Reporter | None
+) -> keras.Model:
+    """Train a network from where it was left, its weights not averaged yet."""
+    keras.utils.set_random_seed(recipe.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if recipe.precision == "bfloat16" else "float32")
+    try:
+        network = _last(out) or _untrained(recipe)
         start = int(network.optimizer.iterations)
         seen = batches(make_hands, recipe.seed, start, recipe.steps, recipe.batch_size, workers)
         for step, loss in enumerate(_steps(network, seen, start, out), start + 1):
@@ -95,14 +128,10 @@ def train_finder(  # noqa: PLR0913 (all but the first two by name)
                 report(step, loss)
     finally:
         keras.config.set_dtype_policy("float32")
-    network.optimizer.finalize_variable_values(network.trainable_variables)  # the average
-    network = export.in_float32(network)
-    save(network, out / "finder.keras")
-    card = {"recipe": asdict(recipe), "digitreader": digitreader.__version__}
-    return export.write_finder(network, out / "finder.onnx", card)
+    return network
 
 
-def _begun(recipe: FinderRecipe) -> keras.Model:
+def _untrained(recipe: FinderRecipe) -> keras.Model:
     network = page_network.build(recipe.width)
     warm = round(recipe.warm_up * recipe.steps)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -173,11 +202,3 @@ def _note(out: Path, step: int, loss: float) -> None:
             rows = [row for row in islice(csv.reader(file), 1, None) if int(row[0]) < step]
     with whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["step", "loss"], *rows, [str(step), f"{loss:.5f}"]])
-
-
-def _check_folder(out: Path, resume: bool) -> None:
-    written = (out / "recipe.json").exists()
-    if written and not resume:
-        raise UsageError(f"{out} holds a run already: add --resume, or choose another --out")
-    if resume and not written:
-        raise UsageError(f"there is no run to resume in {out}: recipe.json is missing")
