@@ -20,6 +20,8 @@ from digitreader.training.batches import Batches  # noqa: E402
 from digitreader.training.datasets import Split, load  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
 from digitreader.training.team import Team  # noqa: E402
+from digitreader.training.train import help_train  # noqa: E402
+from digitreader.training.train import train as train_together  # noqa: E402
 
 RECIPE = ("--dataset", "optdigits", "--epochs", "2", "--network", "tiny", "--set", "harmed=0.5",
           "--set", "precision=float32", "--set", "averaged=0.9")  # fmt: skip
@@ -43,10 +45,33 @@ def test_shares_make_up_the_batches_of_one_process(
         np.testing.assert_array_equal(targets, np.concatenate([s[1] for s in shares]))
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu"] * 12)
-    with pytest.raises(UsageError, match="multiple of 12"):
-        Team(0, 3).share(128)
+@pytest.mark.parametrize(
+    ("team", "devices", "said"),
+    [
+        (Team(), 3, "multiple of 3, the number of devices$"),
+        (Team(0, 3), 12, "multiple of 12, the number of devices of all 3 processes$"),
+    ],
+)
+def test_a_batch_that_cannot_be_shared_out_leaves_no_folder(
+    team: Team, devices: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu"] * devices)
+    with pytest.raises(UsageError, match=said):
+        train_together(Recipe(dataset="optdigits"), tmp_path / "run", team=team)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_helper_takes_no_older_run_for_this_one(tmp_path: Path) -> None:
+    recipe, helper = Recipe(dataset="optdigits"), Team(1, 2)
+    with pytest.raises(UsageError, match="no run to resume"):
+        help_train(recipe, tmp_path, helper, resume=True)
+    (tmp_path / "recipe.json").write_text('{"seed": 7}', encoding="utf-8")
+    (tmp_path / "last.npz").touch()
+    with pytest.raises(UsageError, match="holds a run already"):
+        help_train(recipe, tmp_path, helper)
+    with pytest.raises(UsageError, match=r"started with another .*seed"):
+        help_train(recipe, tmp_path, helper, resume=True)
 
 
 def test_without_keras_variables_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,10 @@ def train(  # noqa: PLR0913 (one parameter per option)
         elif team.leads:
             run = training.train(chosen, out, report=report, teacher=teacher, team=team, **places)
         else:
-            training.help_train(chosen, out, team, data_dir=data_dir, fonts=fonts, teacher=teacher)
+            training.help_train(
+                chosen, out, team, resume=resume, data_dir=data_dir, fonts=fonts, teacher=teacher,
+                report=report,
+            )  # fmt: skip
             return ExitCode.OK
     _print_run(run, chosen)
     return ExitCode.INTERRUPTED if run.interrupted else ExitCode.OK

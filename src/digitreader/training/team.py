@@ -42,11 +42,12 @@ class Team:
         Raises:
             UsageError: they cannot be shared out evenly.
         """
-        devices = len(keras.distribution.list_devices()) if self.size > 1 else 1
+        on_jax = keras.backend.backend() == "jax"  # others compute on one
+        devices = len(keras.distribution.list_devices()) if on_jax else 1
         if batch_size % max(devices, self.size):
             raise UsageError(
-                f"batch_size is {batch_size}; expected a multiple of {devices}, the devices of "
-                f"all {self.size} processes"
+                f"batch_size is {batch_size}; expected a multiple of {devices}, the number of "
+                f"devices{f' of all {self.size} processes' * (self.size > 1)}"
             )
         own = batch_size // self.size
         return slice(self.number * own, (self.number + 1) * own)

@@ -119,6 +119,7 @@ def help_train(  # noqa: PLR0913 (all but the first three by name)
     out: Path,
     team: Team,
     *,
+    resume: bool = False,
     data_dir: Path | None = None,
     fonts: Path | None = None,
     teacher: Path | None = None,
@@ -127,11 +128,16 @@ def help_train(  # noqa: PLR0913 (all but the first three by name)
     """Take a share of the training that a team's first process runs, which writes the folder.
 
     Raises:
-        UsageError: it is one that a team cannot share, or is not shared out evenly.
+        UsageError: it is one that a team cannot share, or is not shared out evenly; or the
+            folder holds another run, or none where one is to be gone on with.
         DataError: the dataset is missing or too small.
     """
     recipe = recipe.resolved()
     _check(recipe, teacher, team)
+    if resume:
+        check_folder(out, recipe, resume)
+    elif (out / "last.npz").exists():  # the first process may have written recipe.json by now
+        raise UsageError(f"{out} holds a run already: add --resume, or choose another --out")
     images = _images(recipe, data_dir, fonts, test=False)
     for i in range(recipe.members):
         member = recipe.with_changes(members=1, seed=recipe.seed + i)
@@ -152,6 +158,7 @@ def _check(recipe: Recipe, teacher: Path | None, team: Team) -> None:
             f"harmed is {recipe.harmed:g} of batches of {recipe.batch_size} images, less than one "
             f"in each of {len(harms.HARMS)} ways: expected more, or 0"
         )
+    team.share(recipe.batch_size)
     networks.build(recipe.network, classes=1)
     warps.named(recipe.augment)
 
