@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,35 @@ def test_a_recipe_is_made_to_fit_the_network(knowing: Path, taught: Run) -> None
     assert recipe.resolved().precision == "float32"
     again = recipe_for(RECIPES["corrections"], str(taught.folder / "best.keras"))
     assert again.replay == "optdigits"  # what was known first, not the corrections
+
+
+def test_a_killed_run_tells_its_recipe_and_a_file_alone_that_it_has_none(
+    knowing: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("best.keras", "recipe.json"):
+        shutil.copy(knowing / name, tmp_path)
+    killed = recipe_for(RECIPES["corrections"], str(tmp_path))
+    assert (killed.replay, killed.fold, killed.network) == ("optdigits", 1, "dense-64-dropout")
+    assert caplog.text == ""
+    shutil.copy(knowing / "best.keras", tmp_path / "mine.keras")
+    alone = recipe_for(RECIPES["corrections"], str(tmp_path / "mine.keras"))
+    assert (alone.fold, alone.network) == (0, "default")
+    assert "mine.keras: nothing beside it tells how it was trained" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"network": "mlp"}, r"expected 'dense-64-dropout', which .*best\.keras is"),
+        ({"augment": "strongg"}, "no augmentation is called 'strongg'"),
+    ],
+)
+def test_what_the_network_is_not_leaves_no_folder(
+    changes: dict[str, str], said: str, knowing: Path, corrections: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        finetune(recipe_of(knowing, corrections).with_changes(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_corrections_that_do_not_fit_are_refused(knowing: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ few dozen images are too few to hold some out for good.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,17 +19,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from digitreader.card import ModelCard
 from digitreader.classifier import SHIPPED, Classifier, shipped_model
 from digitreader.errors import DataError, ModelError, StoppedError, UsageError
-from digitreader.training import export, networks
+from digitreader.training import export, networks, warps
 from digitreader.training.datasets import Dataset, Split, load, locate
 from digitreader.training.epochs import Reporter, Row, Settle
 from digitreader.training.finish import Images, Learnt, Run, finish
 from digitreader.training.own import OWN_KINDS
-from digitreader.training.recipes import Recipe
+from digitreader.training.recipes import Recipe, named
 from digitreader.training.runtimes import load_network
+from digitreader.training.team import Team
 from digitreader.training.train import after_epochs, begun, check_folder, fit, images_of
+
+log = logging.getLogger(__name__)
 
 Weights = list[NDArray[np.float32]]
 FOLDS = 3  # parts of the new images, of which each is read by a network that learnt the others
@@ -36,17 +39,25 @@ SHARE = "start_share"  # the history's column: of the weights before in those th
 SHARES = tuple(i / 10 for i in range(11))  # that are tried, the least first
 SAME = ("network", "augment", "harmed", "flagged_ones", "shifts", "fold")  # as in its own recipe
 NO_DOWNLOAD = "optdigits"  # replayed where what the network was trained on is not to be had
+FINISHED = {"best.keras": "model.onnx", f"{SHIPPED}.keras": f"{SHIPPED}.onnx"}
 
 
 def recipe_for(base: Recipe, start_from: str, data_dir: Path | None = None) -> Recipe:
     """Return a recipe that goes on with a network: shown, held out and finished as it was.
 
     It replays what the network was trained on where that is on this machine, else `optdigits`.
+    Of a network that does not tell by which recipe it was trained the default is assumed, aloud.
 
     Raises:
         ModelError: there is no such network.
     """
     before = _trained_by(network_file(start_from))
+    if before is None:
+        before = Recipe()
+        log.warning(
+            "%s: nothing beside it tells how it was trained; taken for the default recipe's, on %s "
+            "(--set replay=NAME and --set fold=NUMBER say otherwise)", start_from, before.dataset,
+        )  # fmt: skip
     known = before.replay or before.dataset
     own = known.partition(":")[0] in OWN_KINDS
     same = {knob: getattr(before, knob) for knob in SAME}
@@ -96,13 +107,15 @@ def finetune(  # noqa: PLR0913 (all but the first two by name)
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not set, or holds none and
-            it is; or the dataset has classes that the network has not.
+            it is; or the dataset has classes that the network has not; or the recipe is of
+            another network.
         ModelError: there is no such network, or it does not fit what is to be replayed.
         DataError: a dataset is missing or too small.
         StoppedError: Ctrl-C came before the end of the first epoch.
     """
     recipe = recipe.resolved()
     start = network_file(recipe.start_from)
+    _check(recipe, start)
     check_folder(out, recipe, resume)
     known = load(recipe.replay, data_dir)
     new = _new(load(recipe.dataset, data_dir), known.labels)
@@ -131,17 +144,26 @@ def finetune(  # noqa: PLR0913 (all but the first two by name)
         return finish(recipe, images, out, rows, interrupted=after is None, learnt=learnt)
 
 
-def _trained_by(network: Path) -> Recipe:
-    """The recipe that a network was trained by, as its finished model tells; else the default."""
-    card = _card(network)
-    return Recipe.from_dict(card.trained.get("recipe", {})) if card else Recipe()
+def _check(recipe: Recipe, start: Path) -> None:
+    """Say what is misspelt, or would be written down wrong, before there is a folder."""
+    before = _trained_by(start)
+    if before is not None and recipe.network != before.network:
+        raise UsageError(
+            f"network is {recipe.network!r}; expected {before.network!r}, which {start} is"
+        )
+    Team().share(recipe.batch_size)
+    warps.named(recipe.augment)
 
 
-def _card(network: Path) -> ModelCard | None:
-    """The card of the finished model that lies beside a network, where there is one."""
-    names = {"best.keras": "model.onnx", f"{SHIPPED}.keras": f"{SHIPPED}.onnx"}
-    model = network.with_name(names.get(network.name, ""))
-    return Classifier.open(model).card if model.is_file() else None
+def _trained_by(network: Path) -> Recipe | None:
+    """The recipe that a network was trained by, as its finished model tells, or a killed run."""
+    if network.name not in FINISHED:
+        return None
+    model, written = (network.with_name(n) for n in (FINISHED[network.name], "recipe.json"))
+    if model.is_file():
+        told = Classifier.open(model).card.trained.get("recipe")
+        return Recipe.from_dict(told) if told else None
+    return named(str(written)) if written.is_file() else None
 
 
 def _network(path: Path, images: Images) -> keras.Model:
