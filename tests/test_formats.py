@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 keras = pytest.importorskip("keras")
@@ -22,6 +23,7 @@ pytest.importorskip("ai_edge_litert")
 if find_spec("openvino") is None:  # importing it would send statistics home
     pytest.skip("OpenVINO is not installed", allow_module_level=True)
 
+from digitreader.card import ModelCard  # noqa: E402
 from digitreader.classifier import Classifier, softmax  # noqa: E402
 from digitreader.doors.cli import run as run_command  # noqa: E402
 from digitreader.errors import ModelError, UsageError  # noqa: E402
@@ -200,6 +202,27 @@ def test_every_format_and_its_files_are_documented() -> None:
         for stem in ("NAME", formats.PRESETS["kaggle"][name]):
             assert all(stem + suffix in rows[name] for suffix in form.suffixes)
         assert f"{form.agreement:.0%}".replace("100%", "all") in rows[name]
+
+
+def test_a_run_on_one_s_own_data_is_compared_on_that(
+    nested: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = load("optdigits").train.images[:4]
+    own = tmp_path / "own.npz"
+    np.savez(own, X=images, y=list("0123"))
+    dataset, compared, examples = model_files._images(f"npz:{own}", None)
+    assert dataset == f"npz:{own}"
+    np.testing.assert_array_equal(compared, images)
+    np.testing.assert_array_equal(examples, images)
+    assert model_files._images("npz:gone.npz", tmp_path)[0] in {"mnist", "optdigits"}
+    assert "gone.npz: not an npz file" in caplog.text
+    model = onnx.load(nested / "model.onnx")
+    learnt = {"dataset": "npz:gone.npz", "start_from": "runs/x", "replay": f"npz:{own}"}
+    card = ModelCard("learnt", tuple("0123456789"), 1.0, 0.7, trained={"recipe": learnt})
+    onnx.helper.set_model_props(model, {"digitreader": json.dumps(card.as_dict())})
+    onnx.save(model, tmp_path / "model.onnx")
+    shutil.copy(nested / "best.keras", tmp_path)
+    assert model_files.open_original(tmp_path).dataset == f"npz:{own}"  # it is to know it still
 
 
 # --- files of Keras 2 -------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from digitreader.card import ModelCard
 from digitreader.classifier import Classifier, softmax
 from digitreader.errors import (
+    DataError,
     DigitReaderError,
     ModelError,
     UsageError,
@@ -22,13 +24,16 @@ from digitreader.errors import (
 from digitreader.training import networks
 from digitreader.training.backend import greetings_silenced
 from digitreader.training.catalogue import DATASETS, DIGITS
-from digitreader.training.datasets import load, locate
+from digitreader.training.datasets import Dataset, load, locate
 from digitreader.training.export import logits_of
 from digitreader.training.finish import PARITY_IMAGES, UNSURE_BELOW
 from digitreader.training.formats import FORMATS, PRESETS, Finished, Format, finished
+from digitreader.training.own import OWN_KINDS
 from digitreader.training.recipes import Recipe
 from digitreader.training.runtimes import ReadAfresh, afresh, are_probabilities, load_network
 from digitreader.writing import drafts, make_folder, writing
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = 1000  # training images that tell what values layers take
 
@@ -71,7 +76,8 @@ def open_original(path: Path, data_dir: Path | None = None) -> Original:
     """Open a run's folder, or a .keras or .h5 file, whose labels then are the ten digits.
 
     The images are the test images of the run's dataset where it is on this machine, else
-    MNIST's, else those of optdigits, for which nothing is downloaded.
+    MNIST's, else those of optdigits, for which nothing is downloaded; of one's own data that has
+    no test images, what was trained on. A run's `--from` a network is the one that this knew.
 
     Raises:
         ModelError: there is no such model.
@@ -86,7 +92,7 @@ def open_original(path: Path, data_dir: Path | None = None) -> Original:
     classifier = Classifier.open(path / "model.onnx")
     recipe = Recipe.from_dict(classifier.card.trained.get("recipe", {}))
     network = networks.shifted(load_network(path / "best.keras"), recipe.shifts)
-    dataset, images, examples = _images(recipe.dataset, data_dir)
+    dataset, images, examples = _images(recipe.replay or recipe.dataset, data_dir)
     model = finished(network, classifier.card, examples, has_softmax=False)
     return Original(path, model, dataset, images, classifier.probabilities(images))
 
@@ -111,12 +117,22 @@ def _images(
     dataset: str, data_dir: Path | None
 ) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8]]:
     """Images to compare on, and training images: the dataset's name, uint8 [N, 28, 28] each."""
+    data = _found(dataset, data_dir)
+    parts = [data.test, data.train] if data.test else [data.train]
+    images = np.concatenate([part.images for part in parts])[:PARITY_IMAGES]
+    return data.name, images, data.train.images[-EXAMPLES:]
+
+
+def _found(dataset: str, data_dir: Path | None) -> Dataset:
+    """A run's dataset where it is on this machine, or else another."""
+    if dataset.partition(":")[0] in OWN_KINDS:
+        try:
+            return load(dataset, data_dir)
+        except DataError as error:
+            log.warning("%s; another dataset has to do", error)
     wanted = (dataset, "mnist", "optdigits")
     name = next(name for name in wanted if name in DATASETS and locate(name, data_dir))
-    data = load(name, data_dir)
-    assert data.test is not None  # all with a name have one
-    images = np.concatenate([data.test.images, data.train.images])[:PARITY_IMAGES]
-    return name, images, data.train.images[-EXAMPLES:]
+    return load(name, data_dir)
 
 
 def export(
