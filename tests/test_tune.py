@@ -125,6 +125,19 @@ def test_a_study_goes_on_to_the_trials_that_are_asked_for(
         tune(RECIPE, tmp_path, trials=5, name="s", knobs=KNOBS[:1])
 
 
+def test_a_folder_is_one_study_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "train", seeming(lambda recipe: 0.9))
+    tuned = tune(RECIPE, tmp_path / "a", trials=2, name="s", knobs=KNOBS)
+    elsewhere = f"sqlite:///{tmp_path / 'shared.db'}"
+    for name, storage in (("t", None), ("s", elsewhere)):
+        with pytest.raises(UsageError, match=r"holds the study s in its study\.db, this is"):
+            tune(RECIPE, tmp_path / "a", trials=1, name=name, storage=storage, knobs=KNOBS)
+    assert tuned.run is not None
+    assert tuned.run.exists()
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert tune(RECIPE, tmp_path / "b", trials=2, name="s", knobs=KNOBS).run is not None
+
+
 def test_what_falls_behind_is_stopped_and_its_run_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,8 +6,9 @@ The study lies in a database: in the folder as SQLite, or in one that many machi
 was killed goes on; a trial whose process no longer gives a sign of life is tried once more.
 (Akiba et al. 2019, "Optuna: a next-generation hyperparameter optimization framework".)
 
-The folder holds `best-recipe.json`, `trials.csv`, `history.png`, `importances.png` and the run of
-the best trial, where it was trained here. Every file appears under its name only when it is whole.
+The folder holds `best-recipe.json`, `trials.csv`, `history.png`, `importances.png`, the run of the
+best trial, where it was trained here, and `study.txt`, which says of which study all that is.
+Every file appears under its name only when it is whole.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ from digitreader.training.epochs import Reporter, Row
 from digitreader.training.recipes import Recipe
 from digitreader.training.train import train
 from digitreader.training.trials import write
-from digitreader.writing import make_folder
+from digitreader.writing import make_folder, whole
 
+STUDY = "study.txt"  # which study a folder is of
 HEARTBEAT = 10  # seconds between the signs of life of a trial's process
 GRACE = 60  # seconds without one, after which the trial is taken for dead
 PAUSES = (0.3, 1.0, 3.0)  # seconds between tries to open the database
@@ -100,7 +102,7 @@ def tune(  # noqa: PLR0913 (all but the first two by name)
 
     Raises:
         UsageError: the recipe holds no images out or cannot be tuned, or the study was begun
-            with another.
+            with another, or the folder is another study's.
         DataError: the database cannot be reached, or the dataset is missing.
         StoppedError: Ctrl-C came before the end of the first trial.
     """
@@ -114,7 +116,11 @@ def tune(  # noqa: PLR0913 (all but the first two by name)
             tell(trial, best_of(study))
 
     with _reached(url):
+        told = f"{name} in {_shown(storage) if storage else 'its study.db'}"
+        _check_folder(out, told)
         study = _begun(url, name, recipe, turned)
+        with whole(out / STUDY) as draft:
+            draft.write_text(told, encoding="utf-8")
         interrupted = False
         try:
             while len(study.get_trials(deepcopy=False, states=TRIED)) < trials:
@@ -158,11 +164,24 @@ def _turned(recipe: Recipe, knobs: Sequence[str]) -> tuple[str, ...]:
     return tuple(knobs) or tuple(k for k in SPACE if getattr(recipe, k) in SPACE[k])
 
 
+def _check_folder(out: Path, told: str) -> None:
+    """Refuse the folder of another study, whose runs have the names that this one's would have."""
+    if not (out / STUDY).exists():
+        return
+    before = (out / STUDY).read_text(encoding="utf-8", errors="replace")
+    if before != told:
+        raise UsageError(f"{out} holds the study {before}, this is {told}: choose another --out")
+
+
+def _shown(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)
+
+
 @contextmanager
 def _reached(url: str) -> Iterator[None]:
     """Say in one line what keeps a database from being used; its password stays out of it."""
     try:
-        shown = make_url(url).render_as_string(hide_password=True)
+        shown = _shown(url)
     except SQLAlchemyError as error:
         raise UsageError(
             "the storage is no database's URL; expected one as sqlite:///study.db, "
