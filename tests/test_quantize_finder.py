@@ -15,7 +15,7 @@ tf = pytest.importorskip("tensorflow")
 
 import onnxruntime  # noqa: E402
 
-from digitreader.cells import CLASSES  # noqa: E402
+from digitreader.cells import CLASSES, NOTHING  # noqa: E402
 from digitreader.doors.cli import run as digitreader  # noqa: E402
 from digitreader.errors import ExitCode, ModelError, UsageError  # noqa: E402
 from digitreader.finder import Finder  # noqa: E402
@@ -121,6 +121,30 @@ def test_a_trained_finder_becomes_a_faster_one(
     assert kernels.count(onnx.TensorProto.FLOAT) == 5
     cells = Finder.open(made.path).cells(np.zeros((64, 96, 2), np.uint8))
     assert cells.shape == (16, 24, CLASSES + 4)
+
+
+def test_a_finder_that_gives_no_numbers_gets_no_file(network: Any, tmp_path: Path) -> None:
+    broken = keras.models.clone_model(network)
+    broken.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
+    with pytest.raises(ModelError, match="does not do what the network does: nan apart"):
+        export.write_finder(broken, tmp_path / "finder.onnx", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finder_that_finds_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = [(np.zeros((2, 64, 64, 2), np.uint8), None)]
+    monkeypatch.setattr(quantizing, "batches", lambda *_: iter(windows))
+    blind = page_network.build(0.2)
+    bias = np.full(CLASSES, -100, np.float32)
+    bias[NOTHING] = 100
+    blind.get_layer("classes").set_weights([blind.get_layer("classes").get_weights()[0], bias])
+    blind.save(tmp_path / "finder.keras")
+    with pytest.raises(ModelError, match=r"finder\.keras finds nothing in 2 windows"):
+        quantizing.quantize_finder(
+            tmp_path / "finder.keras", tmp_path / "finder.onnx", dataset="optdigits"
+        )
 
 
 def test_what_is_no_finder_is_refused(network: Any, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -175,6 +176,20 @@ def test_the_model_file_and_the_network_score_the_same(unbroken: Path) -> None:
     np.testing.assert_array_equal(onnx.confusion, kept.confusion)
     metrics = json.loads((unbroken / "metrics.json").read_text())
     assert metrics["test"]["accuracy"] == onnx.accuracy
+
+
+def test_a_converter_that_fails_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Keras runs on another backend, TensorFlow converts in a process of its own."""
+    failed = subprocess.CompletedProcess(
+        [], 1, stderr="Traceback\nModuleNotFoundError: No module named 'x'\n"
+    )
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    card = ModelCard("run", tuple("0123456789"), temperature=1.0, unsure_below=0.7)
+    with pytest.raises(ModelError, match=r"ended with 1: ModuleNotFoundError: No module named 'x'"):
+        export.write_onnx(networks.build("mlp", 10), tmp_path / "model.onnx", card)
 
 
 def test_the_temperature_makes_held_out_digits_likelier(unbroken: Path) -> None:

@@ -63,6 +63,9 @@ def write_onnx(network: keras.Model, path: Path, card: ModelCard) -> None:
     The card travels as the file's metadata. The file appears under its name only when whole.
     Each backend of Keras has its own converter; ours is TensorFlow's, in a process of its own
     where Keras runs on another.
+
+    Raises:
+        ModelError: that process fails.
     """
     if keras.backend.backend() != "tensorflow":
         _write_in_tensorflow(network, path, card)
@@ -83,9 +86,14 @@ def _write_in_tensorflow(network: keras.Model, path: Path, card: ModelCard) -> N
         network.save(saved)
         command = [sys.executable, "-m", __name__, str(saved), str(path)]
         environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
-        subprocess.run(
-            command, input=json.dumps(card.as_dict()), text=True, env=environment, check=True
-        )
+        done = subprocess.run(
+            command, input=json.dumps(card.as_dict()), env=environment, check=False,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:]
+        ended = ": ".join([f"the TensorFlow that writes it ended with {done.returncode}", *last])
+        raise ModelError(f"{path}: {ended}")
 
 
 def activation_maps(network: keras.Model, images: Tensor) -> Tensor | None:
@@ -130,12 +138,14 @@ def write_finder(network: keras.Model, path: Path, card: dict[str, Any]) -> Path
     complete = keras.Model(ink, enlarging(keras.layers.Rescaling(1 / 255)(ink)))
     page = np.random.default_rng(0).integers(0, 256, (1, 96, 160, 2), np.uint8)
     expected = keras.ops.convert_to_numpy(complete(page))
-    _export(complete, path, ["cells"], card)
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    (got,) = session.run(["cells"], {"ink": page})
-    difference = float(np.abs(expected - got).max())
-    if difference > PARITY_TOLERANCE:
-        raise ModelError(f"{path} does not do what the network does: {difference:.1e} apart")
+    with whole(path) as draft:
+        _export(complete, draft, ["cells"], card)
+        content = draft.read_bytes()
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        (got,) = session.run(["cells"], {"ink": page})
+        difference = float(np.abs(expected - got).max())
+        if not difference <= PARITY_TOLERANCE:  # NaN fails, too
+            raise ModelError(f"{path} does not do what the network does: {difference:.1e} apart")
     return path
 
 

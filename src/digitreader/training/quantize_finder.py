@@ -78,7 +78,7 @@ def quantize_finder(  # noqa: PLR0913 (all but the first two by name)
 
     Raises:
         UsageError: there are no steps.
-        ModelError: the file holds no finder.
+        ModelError: the file holds no finder, or one that finds nothing.
         DataError: the dataset or the fonts are missing.
     """
     if steps < 1:
@@ -87,15 +87,21 @@ def quantize_finder(  # noqa: PLR0913 (all but the first two by name)
     make_hands = partial(writers, fonts, "train", data_dir, dataset)
     make_hands()  # what is missing is said now, not by a worker
     make_folder(path.parent)
-    seen = (ink for ink, _ in batches(make_hands, seed, 0, WATCHED + steps + HELD, BATCH, workers))
+    end = WATCHED + steps
+    held = np.concatenate(
+        [ink for ink, _ in batches(make_hands, seed, end, end + HELD, BATCH, workers)]
+    )  # [windows, SIDE, SIDE, 2]
+    truth = ops.convert_to_numpy(teacher.predict(shown_in(held), batch_size=BATCH, verbose=0))
+    # Said before it is taught for minutes: of no cells there is no share that is seen as before.
+    if (truth[..., :CLASSES].argmax(axis=-1) == NOTHING).all():
+        raise ModelError(f"{exact} finds nothing in {len(held)} windows: train it for longer")
+    seen = (ink for ink, _ in batches(make_hands, seed, 0, end, BATCH, workers))
     watched = list(islice(seen, WATCHED))
     student = rounded(teacher, _finest(teacher), map(shown_in, watched))
-    for step, loss in enumerate(_steps(student, teacher, islice(seen, steps), steps), 1):
+    for step, loss in enumerate(_steps(student, teacher, seen, steps), 1):
         if report is not None:
             report(step, loss)
     ranges = ranges_of(student)
-    held = np.concatenate(list(seen))  # [windows, SIDE, SIDE, 2]
-    truth = ops.convert_to_numpy(teacher.predict(shown_in(held), batch_size=BATCH, verbose=0))
     for layer in teacher.layers:  # its teaching is done: it becomes the student, unrounded
         layer.set_weights(student.get_layer(layer.name).get_weights())
     quantized = {"dataset": dataset, "steps": steps, "seed": seed}
