@@ -703,8 +703,11 @@ def test_download_into_a_folder_ignores_what_lies_elsewhere(
     known = DATASETS["mnist"]
     assert known.idx is not None
     monkeypatch.setitem(DATASETS, "mnist", replace(known, idx=replace(known.idx, mirrors=())))
-    result = CliRunner().invoke(data, ["download", "mnist", "--data-dir", str(tmp_path)])
-    assert isinstance(result.exception, DataError)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in (str(tmp_path), "~/mine"):  # a shell leaves the ~ of --data-dir=~/mine as it is
+        result = CliRunner().invoke(data, ["download", "mnist", "--data-dir", folder])
+        assert isinstance(result.exception, DataError)
+        assert str(Path(folder).expanduser() / "mnist") in str(result.exception)
     assert CliRunner().invoke(data, ["download", "mnist"]).exit_code == 0
 
 

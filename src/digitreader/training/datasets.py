@@ -110,7 +110,7 @@ def download(name: str, data_dir: Path | None = None) -> Path:
     if known.idx is None:
         raise UsageError(f"{name} is not downloaded: it comes with scikit-learn")
     bases = mirrors.data_folders(data_dir)
-    return _have(name, known, [data_dir] if data_dir is not None else bases)
+    return _have(name, known, bases[:1] if data_dir is not None else bases)
 
 
 def _have(name: str, known: KnownSet, bases: list[Path]) -> Path:
