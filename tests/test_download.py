@@ -347,7 +347,7 @@ def test_only_missing_files_are_fetched(first: Mirror, tmp_path: Path) -> None:
 
 
 FAULTS: dict[str, tuple[tuple[int, dict[str, str], bytes], str]] = {
-    "missing": ((404, {}, b"no such file"), "Not Found"),
+    "missing": ((404, {}, b"no such file"), "HTTP Error 404: Not Found"),
     "server error": ((500, {}, b"sorry"), "Internal Server Error"),
     "a web page": ((200, {}, b"<html>please log in</html>"), "expected images"),
     "truncated gzip": ((200, {}, packed(CONTENT["train-images"])[:1000]), "truncated"),

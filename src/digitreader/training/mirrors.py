@@ -238,7 +238,8 @@ def _fetch(file: IdxFile, folder: Path, mirrors: tuple[str, ...]) -> Path:
         try:
             path = _fetch_from(mirror.rstrip("/") + f"/{file.name}.gz", file, folder)
         except (OSError, ValueError, http.client.HTTPException, DataError) as error:
-            why = first_line(getattr(error, "reason", None) or error)
+            # A plain URLError only wraps what went wrong; one with an answer names its number, too.
+            why = first_line(error.reason if type(error) is urllib.error.URLError else error)
             failures.append(f"{urlsplit(mirror).netloc}: {why}")
         else:
             for failure in failures:
