@@ -21,9 +21,11 @@ pytest.importorskip("tensorflow")
 
 from digitreader.card import ModelCard  # noqa: E402
 from digitreader.classifier import Classifier, shipped_model, softmax  # noqa: E402
+from digitreader.doors.train_cli import _training_progress  # noqa: E402
 from digitreader.errors import DataError, DivergedError, ModelError, StoppedError, UsageError  # noqa: E402
 from digitreader.training import export, networks, recipes  # noqa: E402
 from digitreader.training.datasets import Split, load  # noqa: E402
+from digitreader.training.epochs import mean_history  # noqa: E402
 from digitreader.training.evaluate import evaluate  # noqa: E402
 from digitreader.training.metrics import score  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
@@ -351,6 +353,26 @@ def test_ctrl_c_before_a_later_member_s_first_epoch_keeps_the_earlier_ones(tmp_p
     assert run.interrupted
     assert len(run.history) == 1
     assert evaluate(tmp_path / "run" / "model.onnx", "optdigits").n == 359
+
+
+def test_an_ensemble_took_the_seconds_of_all_epochs_of_its_members() -> None:
+    histories = [[{"loss": 1.0, "seconds": 2.0}] * epochs for epochs in (3, 1, 2)]
+    assert mean_history(histories) == [{"loss": 1.0, "seconds": 12.0}]
+    assert mean_history([]) == []
+
+
+def test_an_epoch_is_a_line_whether_images_are_held_out_or_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = {"loss": 0.5, "accuracy": 0.9, "seconds": 3.0}
+    with _training_progress(2) as report:
+        report(0.5, {"loss": 0.6, "accuracy": 0.8})
+        report(1.0, row)
+        report(2.0, row | {"val_accuracy": 0.95})
+    assert capsys.readouterr().err.splitlines() == [
+        "epoch 1/2: loss 0.5000, accuracy 90.00%, 3 s",
+        "epoch 2/2: loss 0.5000, accuracy 90.00%, held out 95.00%, 3 s",
+    ]
 
 
 def test_a_student_learns_from_its_teacher_alone(unbroken: Path, tmp_path: Path) -> None:

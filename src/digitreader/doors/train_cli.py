@@ -178,12 +178,12 @@ def _training_progress(epochs: int) -> Iterator[Reporter]:
                 description=f"epoch {epoch}/{epochs}  loss {logs['loss']:.4f}  "
                 f"accuracy {100 * logs['accuracy']:.2f}%",
             )
-            if "val_accuracy" in logs:
+            if "seconds" in logs:  # an epoch has ended
+                told = f"loss {logs['loss']:.4f}, accuracy {100 * logs['accuracy']:.2f}%"
+                if "val_accuracy" in logs:
+                    told += f", held out {100 * logs['val_accuracy']:.2f}%"
                 bar.console.print(
-                    f"epoch {done:.0f}/{epochs}: loss {logs['loss']:.4f}, "
-                    f"accuracy {100 * logs['accuracy']:.2f}%, "
-                    f"held out {100 * logs['val_accuracy']:.2f}%, {logs['seconds']:.0f} s",
-                    highlight=False,
+                    f"epoch {done:.0f}/{epochs}: {told}, {logs['seconds']:.0f} s", highlight=False
                 )
 
         yield report

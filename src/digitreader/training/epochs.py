@@ -137,13 +137,18 @@ def best_of(rows: list[Row]) -> int:
 def mean_history(histories: list[list[Row]]) -> list[Row]:
     """The mean of several histories, epoch by epoch, as far as the shortest goes.
 
-    Seconds are added up, for the members are trained one after the other.
+    Seconds are added up, for the members are trained one after the other; those of epochs beyond
+    the shortest are the last one's.
     """
-    return [
+    mean = [
         {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         | {"seconds": sum(row["seconds"] for row in rows)}
         for rows in zip(*histories, strict=False)
     ]
+    if mean:
+        beyond = (row for rows in histories for row in rows[len(mean) :])
+        mean[-1]["seconds"] += sum(row["seconds"] for row in beyond)
+    return mean
 
 
 @contextmanager
