@@ -464,6 +464,15 @@ def test_too_few_images_for_a_batch(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()  # so that the next try finds the folder free
 
 
+def test_too_few_images_to_hold_some_out(tmp_path: Path, optdigits: Any) -> None:
+    np.savez(tmp_path / "own.npz", X=optdigits[0][:8], y=optdigits[1][:8])
+    recipe = QUICK.with_changes(dataset=f"npz:{tmp_path / 'own.npz'}", batch_size=4)
+    with pytest.raises(DataError, match=r"has 8 training images; .* hold out none"):
+        train(recipe, tmp_path / "run")
+    without = recipe.with_changes(validation=0, temperature=1)
+    assert len(images_of(load(without.dataset), without, None).kept) == 8
+
+
 @pytest.mark.parametrize("content", [b"", b"not a zip"])
 def test_a_broken_keras_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.keras").write_bytes(content)

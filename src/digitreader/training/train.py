@@ -316,6 +316,11 @@ def images_of(dataset: Dataset, recipe: Recipe, fonts: Path | None) -> Images:
     n = len(dataset.train)
     kept, held = dataset.train, None
     if recipe.validation:
+        if n < 10:
+            raise DataError(
+                f"{dataset.name} has {n} training images; expected at least 10, a tenth of which "
+                "is held out: hold out none (--set validation=0 --set temperature=1)"
+            )
         kept, held = hold_out(dataset.train, min(recipe.validation, n // 10), recipe.fold)
     if recipe.start_from:
         kept = _replayed(kept, recipe)
