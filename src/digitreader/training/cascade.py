@@ -27,7 +27,7 @@ from digitreader.card import ModelCard
 from digitreader.classifier import Classifier, softmax
 from digitreader.errors import ModelError, UsageError
 from digitreader.training.calibrate import fit_threshold
-from digitreader.training.datasets import Split, hold_out, load
+from digitreader.training.datasets import Split, keep_and_hold, load
 from digitreader.training.metrics import Scores, score
 from digitreader.training.recipes import Recipe
 from digitreader.writing import make_folder, whole
@@ -121,8 +121,7 @@ def _held_out(cards: list[ModelCard], data_dir: Path | None) -> tuple[Split, Rec
             f"the models tell {' '.join(cards[0].labels)} apart, {dataset.name} has "
             f"{' '.join(dataset.labels)}: expected what they were trained on"
         )
-    count = min(recipes[0].validation, len(dataset.train) // 10)
-    return hold_out(dataset.train, count, recipes[0].fold)[1], recipes[0]
+    return keep_and_hold(dataset, recipes[0].validation, recipes[0].fold)[1], recipes[0]
 
 
 def _check_knowledge(knows_none: dict[Path, bool], plain: Path | None) -> None:

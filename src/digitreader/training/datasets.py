@@ -244,6 +244,21 @@ def one_hot(targets: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     return np.eye(classes, dtype=np.float32)[targets]  # [N, classes]
 
 
+def keep_and_hold(dataset: Dataset, most: int, fold: int) -> tuple[Split, Split]:
+    """Part training images in those to train on and those to choose by, a tenth or `most`.
+
+    Raises:
+        DataError: a tenth of them is none.
+    """
+    n = len(dataset.train)
+    if n < 10:
+        raise DataError(
+            f"{dataset.name} has {n} training images; expected at least 10, a tenth of which "
+            "is held out: hold out none (--set validation=0 --set temperature=1)"
+        )
+    return hold_out(dataset.train, min(most, n // 10), fold)
+
+
 def hold_out(split: Split, size: float | int, seed: int = 0) -> tuple[Split, Split]:
     """Part a split in two, (rest, held out), each class in proportion.
 

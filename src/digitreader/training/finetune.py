@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from digitreader.classifier import SHIPPED, Classifier, shipped_model
 from digitreader.errors import DataError, ModelError, StoppedError, UsageError
-from digitreader.training import export, networks, warps
+from digitreader.training import export, networks
 from digitreader.training.datasets import Dataset, Split, load, locate
 from digitreader.training.epochs import Reporter, Row, Settle
 from digitreader.training.finish import Images, Learnt, Run, finish
@@ -29,7 +29,14 @@ from digitreader.training.own import OWN_KINDS
 from digitreader.training.recipes import Recipe, named
 from digitreader.training.runtimes import load_network
 from digitreader.training.team import Team
-from digitreader.training.train import after_epochs, begun, check_folder, fit, images_of
+from digitreader.training.train import (
+    after_epochs,
+    begun,
+    check_batches,
+    check_folder,
+    fit,
+    images_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +65,7 @@ def recipe_for(base: Recipe, start_from: str, data_dir: Path | None = None) -> R
             "%s: nothing beside it tells how it was trained; taken for the default recipe's, on %s "
             "(--set replay=NAME and --set fold=NUMBER say otherwise)", start_from, before.dataset,
         )  # fmt: skip
-    known = before.replay or before.dataset
+    known = before.known
     own = known.partition(":")[0] in OWN_KINDS
     same = {knob: getattr(before, knob) for knob in SAME}
     return base.with_changes(
@@ -151,8 +158,7 @@ def _check(recipe: Recipe, start: Path) -> None:
         raise UsageError(
             f"network is {recipe.network!r}; expected {before.network!r}, which {start} is"
         )
-    Team().share(recipe.batch_size)
-    warps.named(recipe.augment)
+    check_batches(recipe, Team())
 
 
 def _trained_by(network: Path) -> Recipe | None:

@@ -26,7 +26,7 @@ from digitreader.outputs import write_json_file
 from digitreader.training import harms, networks, warps
 from digitreader.training.batches import Batches, fed, harmed_images, steps_of, varied_images
 from digitreader.training.catalogue import DIGITS
-from digitreader.training.datasets import Dataset, Split, hold_out, load
+from digitreader.training.datasets import Dataset, Split, hold_out, keep_and_hold, load
 from digitreader.training.epochs import (
     EpochLog,
     Reporter,
@@ -153,14 +153,19 @@ def _check(recipe: Recipe, teacher: Path | None, team: Team) -> None:
         raise UsageError("only a recipe with views takes a --teacher, as --recipe distilled")
     if recipe.views and team.size > 1:
         raise UsageError("several processes train no student of a teacher: train it in one")
+    check_batches(recipe, team)
+    networks.build(recipe.network, classes=1)
+
+
+def check_batches(recipe: Recipe, team: Team) -> None:
+    """Say what keeps batches from being varied, harmed in each way or shared out evenly."""
+    warps.named(recipe.augment)
     if recipe.harmed and not harms.of_each_kind(recipe.batch_size, recipe.harmed):
         raise UsageError(
             f"harmed is {recipe.harmed:g} of batches of {recipe.batch_size} images, less than one "
             f"in each of {len(harms.HARMS)} ways: expected more, or 0"
         )
     team.share(recipe.batch_size)
-    networks.build(recipe.network, classes=1)
-    warps.named(recipe.augment)
 
 
 def _teacher(recipe: Recipe, given: Path | None, labels: tuple[str, ...]) -> Path | None:
@@ -313,21 +318,15 @@ def check_folder(
 
 def images_of(dataset: Dataset, recipe: Recipe, fonts: Path | None) -> Images:
     """Part the training images in those trained on and those held out, and make up more."""
-    n = len(dataset.train)
     kept, held = dataset.train, None
     if recipe.validation:
-        if n < 10:
-            raise DataError(
-                f"{dataset.name} has {n} training images; expected at least 10, a tenth of which "
-                "is held out: hold out none (--set validation=0 --set temperature=1)"
-            )
-        kept, held = hold_out(dataset.train, min(recipe.validation, n // 10), recipe.fold)
+        kept, held = keep_and_hold(dataset, recipe.validation, recipe.fold)
     if recipe.start_from:
         kept = _replayed(kept, recipe)
     if len(kept) < recipe.batch_size:
         raise DataError(
-            f"{dataset.name} has {n} training images; expected at least {recipe.batch_size} "
-            "(one batch) beside the validation images: lower --batch-size"
+            f"{dataset.name} has {len(dataset.train)} training images; expected at least "
+            f"{recipe.batch_size} (one batch) beside the validation images: lower --batch-size"
         )
     labels = dataset.labels + (NO_CLASS,) * bool(recipe.outliers)
     if (recipe.page_glyphs or recipe.outliers) and dataset.labels != DIGITS:

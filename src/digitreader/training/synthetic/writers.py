@@ -13,7 +13,7 @@ import numpy as np
 
 from digitreader.errors import DataError, UsageError
 from digitreader.training.catalogue import DIGITS
-from digitreader.training.datasets import Dataset, Split, hold_out, load
+from digitreader.training.datasets import Dataset, Split, keep_and_hold, load
 from digitreader.training.synthetic.hands import (
     Hand,
     Hands,
@@ -88,5 +88,5 @@ def _part(dataset: Dataset, part: str) -> Split:
         if dataset.test is None:
             raise DataError(f"{dataset.name} has no test images")
         return dataset.test
-    kept, held = hold_out(dataset.train, min(HELD_OUT, len(dataset.train) // 10), seed=0)
+    kept, held = keep_and_hold(dataset, HELD_OUT, fold=0)
     return kept if part == "train" else held
