@@ -64,7 +64,7 @@ def _of_glyphs(reader: Reader, plan: Plan) -> Costs:
     most = plan.count(MOST_GLYPHS)
     sizes = [10**i for i in range(8) if 10**i < most] + [most]
     some = plan.digits(min(MNIST, most)).images
-    return {n: _seconds(partial(repeated, reader.classify, some, n)) for n in sizes}
+    return costs({n: partial(repeated, reader.classify, some, n) for n in sizes})
 
 
 def repeated(
@@ -77,16 +77,19 @@ def repeated(
 
 def _of_pages(reader: Reader, plan: Plan) -> Costs:
     """Pages of so many digits, from their files."""
-    costs = {}
+    sizes = [n for n in ON_PAGES if n <= max(plan.count(ON_PAGES[-1]), ON_PAGES[1])]
     with TemporaryDirectory() as folder:
-        for n in (n for n in ON_PAGES if n <= max(plan.count(ON_PAGES[-1]), ON_PAGES[1])):
-            costs[n] = _seconds(partial(reader.read, save(page(plan, n), Path(folder))))
-    return costs
+        files = {n: save(page(plan, n), Path(folder) / f"{n}.jpg") for n in sizes}
+        return costs({n: partial(reader.read, file) for n, file in files.items()})
+
+
+def costs(calls: dict[int, Callable[[], object]]) -> Costs:
+    """Median seconds of each call, after one of the smallest, which does not count."""
+    calls[min(calls)]()
+    return {n: _seconds(call) for n, call in calls.items()}
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """Median of calls, after one that does not count."""
-    call()
     times: list[float] = []
     while sum(times) < ENOUGH:
         times.append(seconds_of(call))

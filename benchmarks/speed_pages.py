@@ -84,7 +84,7 @@ def full_page(plan: Plan) -> dict[str, Any]:
     if not Tesseract.missing():
         readers[TESSERACT] = _tesseract
     with TemporaryDirectory() as folder:
-        file = save(case, Path(folder))
+        file = save(case, Path(folder) / "page.jpg")
         ours = Reader().read(file)
         lines = {OURS: ours.lines, **{name: read(file) for name, read in readers.items()}}
         calls: dict[str, Callable[[], float]] = {
@@ -100,9 +100,8 @@ def full_page(plan: Plan) -> dict[str, Any]:
     }
 
 
-def save(case: Case, folder: Path) -> Path:
-    """Write a page as a file."""
-    file = folder / "page.jpg"
+def save(case: Case, file: Path) -> Path:
+    """Write a page as a JPEG file."""
     Image.fromarray(np.asarray(case.picture)).save(file, quality=QUALITY)
     return file
 

@@ -47,7 +47,7 @@ def stages(plan: Plan) -> dict[str, Times]:
         cv2.setNumThreads(1)  # as in a batch
         a_file = of_files(written(plan.digits(FILES).images, Path(folder) / "png"), plan)
         cv2.setNumThreads(cores)
-        a_page = of_page(save(page(plan, DIGITS), Path(folder)), plan)
+        a_page = of_page(save(page(plan, DIGITS), Path(folder) / "page.jpg"), plan)
     commands = {name: partial(_wall, command) for name, command in STARTS.items()}
     return {
         "file, µs": {stage: 1e6 * seconds / FILES for stage, seconds in a_file.items()},

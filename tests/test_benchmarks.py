@@ -360,7 +360,7 @@ def test_digits_come_again_until_there_are_enough() -> None:
 def test_the_call_that_warms_up_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([5.0, 2.0])  # both longer than is enough
     monkeypatch.setattr(speed_growth, "seconds_of", lambda call: call())
-    assert speed_growth._seconds(lambda: next(times)) == 2
+    assert speed_growth.costs({1: lambda: next(times)}) == {1: 2}
 
 
 def test_cost_is_linear_from_where_no_larger_size_costs_more() -> None:

@@ -194,7 +194,7 @@ def check_parity(network: keras.Model, path: Path, images: NDArray[np.uint8]) ->
         float((expected.argmax(1) == got.argmax(1)).mean()),
     )
     if parity.max_difference > PARITY_TOLERANCE or parity.agreement < 1:
-        raise ModelError(f"{path} does not do what the network does; {parity}")
+        raise ModelError(f"{path.name} does not do what the network does; {parity}")
     return parity
 
 

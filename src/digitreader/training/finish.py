@@ -23,6 +23,7 @@ from digitreader.training.metrics import Scores, score, wilson
 from digitreader.training.recipes import Recipe
 from digitreader.training.runtimes import load_network
 from digitreader.training.teacher import digest
+from digitreader.writing import whole
 
 PARITY_IMAGES = 1000
 UNSURE_BELOW = 0.7  # calibrated confidence, where too little was held out to choose one
@@ -114,9 +115,10 @@ def finish(  # noqa: PLR0913 (all but the first four by name)
         "digitreader": digitreader.__version__,
     }
     card = ModelCard(out.name, dataset.labels, temperature, unsure_below, trained=trained)
-    export.write_onnx(network, out / "model.onnx", card)
     measured = dataset.test or held or images.kept
-    parity = export.check_parity(network, out / "model.onnx", measured.images[:PARITY_IMAGES])
+    with whole(out / "model.onnx") as draft:
+        export.write_onnx(network, draft, card)
+        parity = export.check_parity(network, draft, measured.images[:PARITY_IMAGES])
     test = None
     if dataset.test:
         probabilities = Classifier.open(out / "model.onnx").probabilities(dataset.test.images)
