@@ -27,7 +27,9 @@ IMAGE = Path(__file__).parent.parent / "docs" / "images" / "speed.png"
 MOST_GLYPHS = 10_000_000
 ON_PAGES = (1, 3, 10, 30, 100, 200, 300, 600, 1000)  # digits
 ENOUGH = 1.0  # s of calls, after which a size is not measured again
-CLOSE = 1.1  # times what a glyph costs among the most: from there it counts as linear
+# Times what a glyph costs among the most, from where it counts as linear: a size that is measured
+# again differs by a tenth.
+CLOSE = 1.2
 BLUE, GREY = "#1f5fa8", "#888888"
 
 Costs = dict[int, float]  # seconds by size

@@ -99,7 +99,7 @@ def growth(told: Row) -> Iterator[str]:
     yield from ("![Seconds by the number of glyphs, and of digits on a page](images/speed.png)", "")
     glyphs = max(map(int, told["glyphs"]))
     yield (
-        f"A glyph among {glyphs:,} takes {told['microseconds_each']:.0f} µs, and at most a tenth "
+        f"A glyph among {glyphs:,} takes {told['microseconds_each']:.0f} µs, and at most a fifth "
         f"more from {told['linear_from']:,} on. A page takes {told['page_seconds']:.2f} s, and "
         f"{told['page_milliseconds_each']:.2f} ms for each digit on it."
     )
