@@ -171,7 +171,9 @@ def test_a_body_of_another_kind_is_refused(served: Served, door: str, kind: str)
     assert (answer.status_code, list(answer.json())) == (415, ["error"])
 
 
-@pytest.mark.parametrize("charset", ["punycode", "undefined", "utf-7", "idna", "no-such", ""])
+@pytest.mark.parametrize(
+    "charset", ["punycode", "undefined", "utf-7", "unicode_escape", "no-such", ""]
+)
 def test_a_form_in_another_charset_is_refused(served: Served, charset: str) -> None:
     form = b'--x\r\nContent-Disposition: form-data; name="f"; filename="7.png"\r\n\r\n%b\r\n--x--'
     kind = f"multipart/form-data; boundary=x; charset={charset}"
