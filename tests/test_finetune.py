@@ -19,8 +19,9 @@ from digitreader.errors import DataError, ModelError, UsageError  # noqa: E402
 from digitreader.training.datasets import load  # noqa: E402
 from digitreader.training.finetune import finetune, recipe_for  # noqa: E402
 from digitreader.training.finish import Run  # noqa: E402
+from digitreader.training.images import images_of  # noqa: E402
 from digitreader.training.recipes import RECIPES, Recipe  # noqa: E402
-from digitreader.training.train import images_of, train  # noqa: E402
+from digitreader.training.train import train  # noqa: E402
 
 CORRECTIONS = 30
 

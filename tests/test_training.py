@@ -27,10 +27,11 @@ from digitreader.training import export, networks, recipes  # noqa: E402
 from digitreader.training.datasets import Split, load  # noqa: E402
 from digitreader.training.epochs import mean_history  # noqa: E402
 from digitreader.training.evaluate import evaluate  # noqa: E402
+from digitreader.training.images import images_of  # noqa: E402
 from digitreader.training.metrics import score  # noqa: E402
 from digitreader.training.recipes import Recipe  # noqa: E402
 from digitreader.training.teacher import softened  # noqa: E402
-from digitreader.training.train import images_of, train  # noqa: E402
+from digitreader.training.train import train  # noqa: E402
 
 # Small and with dropout: its random state has to survive being killed, too.
 QUICK = Recipe(

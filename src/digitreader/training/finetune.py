@@ -24,19 +24,14 @@ from digitreader.errors import DataError, ModelError, StoppedError, UsageError
 from digitreader.training import export, networks
 from digitreader.training.datasets import Dataset, Split, load, locate
 from digitreader.training.epochs import Reporter, Row, Settle
-from digitreader.training.finish import Images, Learnt, Run, finish
+from digitreader.training.finish import Learnt, Run, finish
+from digitreader.training.images import Images, images_of
 from digitreader.training.own import OWN_KINDS
 from digitreader.training.recipes import Recipe, named
+from digitreader.training.run_folder import begun, check_folder
 from digitreader.training.runtimes import load_network
 from digitreader.training.team import Team
-from digitreader.training.train import (
-    after_epochs,
-    begun,
-    check_batches,
-    check_folder,
-    fit,
-    images_of,
-)
+from digitreader.training.train import after_epochs, check_batches, fit
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from digitreader.classifier import Classifier, softmax
 from digitreader.outputs import write_json_file
 from digitreader.training import export, networks, plots
 from digitreader.training.calibrate import fit_temperature, fit_threshold
-from digitreader.training.datasets import Dataset, Split
 from digitreader.training.epochs import Row, best_of
+from digitreader.training.images import Images
 from digitreader.training.metrics import Scores, score, wilson
 from digitreader.training.recipes import Recipe
 from digitreader.training.runtimes import load_network
@@ -72,16 +72,6 @@ class Run:
     seconds: float  # of training, without start-up and evaluation
     interrupted: bool
     learnt: Learnt | None  # by fine-tuning
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """What a run trains on, what it holds out, and the classes that its network tells apart."""
-
-    dataset: Dataset
-    kept: Split
-    held: Split | None
-    labels: tuple[str, ...]
 
 
 def finish(  # noqa: PLR0913 (all but the first four by name)

@@ -18,6 +18,18 @@ def _require(holds: bool, knob: str, value: object, expected: str) -> None:
         raise UsageError(f"{knob} is {value!r}; expected {expected}")
 
 
+def check_bounds(recipe: object, bounds: Bounds) -> None:
+    """Refuse a recipe of which a knob's value makes no sense.
+
+    Raises:
+        UsageError: one does not; it is named.
+    """
+    for names, holds, expected in bounds:
+        for name in names:
+            value = getattr(recipe, name)
+            _require(holds(value), name, value, expected)
+
+
 def _typed(knob: str, value: Any) -> Any:
     """The value in the knob's own type, as from a file or a command line."""
     kind = KNOBS[knob]
@@ -70,10 +82,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, naming the knob."""
-        for names, holds, expected in BOUNDS + STARTED_BOUNDS * bool(self.start_from):
-            for name in names:
-                value = getattr(self, name)
-                _require(holds(value), name, value, expected)
+        check_bounds(self, BOUNDS + STARTED_BOUNDS * bool(self.start_from))
         _require(
             self.validation > 0 or self.temperature > 0,
             "temperature",

@@ -10,23 +10,18 @@ Every file appears under its name only when it is whole.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import keras
-import numpy as np
 
 from digitreader.classifier import SHIPPED, Classifier, shipped_model
-from digitreader.errors import DataError, StoppedError, UsageError, needs_extra
-from digitreader.outputs import write_json_file
+from digitreader.errors import StoppedError, UsageError, needs_extra
 from digitreader.training import harms, networks, warps
 from digitreader.training.batches import Batches, fed, harmed_images, steps_of, varied_images
-from digitreader.training.catalogue import DIGITS
-from digitreader.training.datasets import Dataset, Split, hold_out, keep_and_hold, load
+from digitreader.training.datasets import load
 from digitreader.training.epochs import (
     EpochLog,
     Reporter,
@@ -36,23 +31,15 @@ from digitreader.training.epochs import (
     restored,
     save,
 )
-from digitreader.training.finish import Images, Run, finish
+from digitreader.training.finish import Run, finish
+from digitreader.training.images import Images, images_of
 from digitreader.training.optimizers import optimizer
-from digitreader.training.recipes import Recipe, named
+from digitreader.training.recipes import Recipe
+from digitreader.training.run_folder import begun, check_folder
 from digitreader.training.runtimes import load_network
-from digitreader.training.synthetic.cut import cut_glyphs
-from digitreader.training.synthetic.outliers import outliers
-from digitreader.training.synthetic.writers import writers_with
 from digitreader.training.teacher import Teacher
 from digitreader.training.team import Team, together
-from digitreader.writing import make_folder, only_one
 
-if TYPE_CHECKING:
-    from digitreader.training.train_finder import FinderRecipe
-
-    AnyRecipe: TypeAlias = Recipe | FinderRecipe
-
-NO_CLASS = ""  # the label of what is no digit
 VIEWS = "views"  # where a teacher's answers are kept for later epochs
 
 
@@ -100,18 +87,6 @@ def train(  # noqa: PLR0913 (all but the first two by name)
         if not rows:
             raise StoppedError(f"no epoch was finished: there is nothing to save in {out}")
         return finish(recipe, images, out, rows, interrupted=interrupted, teacher=teacher)
-
-
-@contextmanager
-def begun(
-    out: Path, recipe: AnyRecipe, resume: bool, read: Callable[[str], AnyRecipe] = named
-) -> Iterator[None]:
-    """Keep a run's folder to this training, with its recipe in it."""
-    make_folder(out)
-    with only_one(out, "training"):
-        check_folder(out, recipe, resume, read)  # another may have come and gone since
-        write_json_file(asdict(recipe), out / "recipe.json")
-        yield
 
 
 def help_train(  # noqa: PLR0913 (all but the first three by name)
@@ -291,72 +266,6 @@ def _tensorboard(out: Path) -> list[keras.callbacks.Callback]:
     with needs_extra("TensorBoard", "tensorboard"):
         import tensorboard  # noqa: F401 (Keras needs it, and says so less clearly)
     return [keras.callbacks.TensorBoard(str(out / "tensorboard"), write_graph=False)]
-
-
-def check_folder(
-    out: Path, recipe: AnyRecipe, resume: bool, read: Callable[[str], AnyRecipe] = named
-) -> None:
-    """Refuse a folder that holds another run, or none where one is to be gone on with.
-
-    `read` opens the recipe that was written there.
-    """
-    written = out / "recipe.json"
-    if not resume:
-        if written.exists():
-            raise UsageError(f"{out} holds a run already: add --resume, or choose another --out")
-        return
-    if not written.exists():
-        raise UsageError(f"there is no run to resume in {out}: recipe.json is missing")
-    before = asdict(read(str(written)))
-    changed = [knob for knob, value in asdict(recipe).items() if before[knob] != value]
-    if changed:
-        raise UsageError(
-            f"the run in {out} was started with another {', '.join(changed)}: go on with the same "
-            "options"
-        )
-
-
-def images_of(dataset: Dataset, recipe: Recipe, fonts: Path | None) -> Images:
-    """Part the training images in those trained on and those held out, and make up more."""
-    kept, held = dataset.train, None
-    if recipe.validation:
-        kept, held = keep_and_hold(dataset, recipe.validation, recipe.fold)
-    if recipe.start_from:
-        kept = _replayed(kept, recipe)
-    if len(kept) < recipe.batch_size:
-        raise DataError(
-            f"{dataset.name} has {len(dataset.train)} training images; expected at least "
-            f"{recipe.batch_size} (one batch) beside the validation images: lower --batch-size"
-        )
-    labels = dataset.labels + (NO_CLASS,) * bool(recipe.outliers)
-    if (recipe.page_glyphs or recipe.outliers) and dataset.labels != DIGITS:
-        raise DataError(
-            f"{dataset.name} has other labels than 0–9: page_glyphs and outliers are made up "
-            "beside digits alone; expected 0 of both"
-        )
-    made_up = _made_up(kept, recipe, fonts)
-    return Images(dataset, kept + made_up, held, labels)
-
-
-def _replayed(known: Split, recipe: Recipe) -> Split:
-    """As many of the known images as are to be shown again; where they are few, the same again."""
-    if recipe.replayed < len(known):
-        return hold_out(known, recipe.replayed, recipe.seed)[1]
-    return known.take(np.resize(np.arange(len(known)), recipe.replayed))
-
-
-def _made_up(kept: Split, recipe: Recipe, fonts: Path | None) -> Split:
-    """Digits cut from pages that the images wrote, and what is no digit, as the recipe says."""
-    made = kept.take(np.arange(0))
-    if not (recipe.page_glyphs or recipe.outliers):
-        return made
-    hands = writers_with(kept, fonts)
-    if recipe.page_glyphs:
-        made += cut_glyphs(hands, recipe.page_glyphs, recipe.seed)
-    if recipe.outliers:
-        images = outliers(hands, kept, recipe.outliers, recipe.seed)
-        made += Split(images, np.full(len(images), len(DIGITS), np.int64))
-    return made
 
 
 def compile_network(network: keras.Model, recipe: Recipe, steps: int) -> None:

@@ -25,10 +25,10 @@ import digitreader
 from digitreader.errors import DivergedError, UsageError
 from digitreader.training import export, page_network
 from digitreader.training.epochs import save
-from digitreader.training.recipes import Bounds, Recipe
+from digitreader.training.recipes import Bounds, Recipe, check_bounds
+from digitreader.training.run_folder import begun, check_folder
 from digitreader.training.synthetic.windows import MakeHands, batches
 from digitreader.training.synthetic.writers import writers
-from digitreader.training.train import begun, check_folder
 from digitreader.writing import whole
 
 Tensor = Any  # Keras ships no types
@@ -64,10 +64,7 @@ class FinderRecipe:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, naming the knob."""
-        for names, holds, expected in BOUNDS:
-            for name in names:
-                if not holds(value := getattr(self, name)):
-                    raise UsageError(f"{name} is {value!r}; expected {expected}")
+        check_bounds(self, BOUNDS)
 
     def resolved(self) -> FinderRecipe:
         """Return a copy with nothing left to the machine."""

@@ -163,10 +163,10 @@ def _glyphs(tensor: TensorIn, rest: bytes, most: int) -> NDArray[np.uint8]:
         if len(rest) != size or tensor.parameters.binary_data_size != size:
             raise Refusal(400, f"{INPUT}: expected {size} bytes after the JSON, got {len(rest)}")
         return np.frombuffer(rest, np.uint8).reshape(shape)  # [N, 28, 28]
-    values = _flat(tensor.data)
-    if len(values) != size or not _are_bytes(values):
+    values = _numbers(_flat(tensor.data))
+    if values.size != size or not _are_bytes(values):
         raise Refusal(400, f"{INPUT}.data: expected {size} whole numbers 0–255")
-    return np.array(values, np.uint8).reshape(shape)  # [N, 28, 28]
+    return values.astype(np.uint8).reshape(shape)  # [N, 28, 28]
 
 
 def _flat(data: list[Any]) -> list[Any]:
@@ -177,11 +177,16 @@ def _flat(data: list[Any]) -> list[Any]:
     return data
 
 
-def _are_bytes(values: list[Any]) -> bool:
-    if not {int, float}.issuperset(map(type, values)):
-        return False  # of texts NumPy would make room for as many as there are, each the longest
-    numbers = np.asarray(values)
-    return bool(((numbers >= 0) & (numbers <= 255) & (numbers % 1 == 0)).all())
+def _numbers(values: list[Any]) -> NDArray[Any]:
+    """Numbers as an array; where there is anything else, none.
+
+    Of texts NumPy would make room for as many as there are values, each as long as the longest.
+    """
+    return np.asarray(values if {int, float}.issuperset(map(type, values)) else [])
+
+
+def _are_bytes(values: NDArray[Any]) -> bool:
+    return bool(((values >= 0) & (values <= 255) & (values % 1 == 0)).all())
 
 
 def _answer(asked: Inference, model: str, values: NDArray[np.float32]) -> Response:
